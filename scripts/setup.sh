@@ -1,0 +1,83 @@
+#!/bin/sh
+# Sets up .venv for running ("run") or for testing ("test"): nothing outside this folder is touched,
+# except that the tests' browser is installed through apt when we are root and it is missing.
+# Says in one line what is missing when it cannot go on. Running it again costs a fraction of a second.
+set -eu
+cd "$(dirname "$0")/.."
+mode=${1:-run}
+say() { printf 'set-up: %s\n' "$*" >&2; }
+stop() { say "$*"; exit 1; }
+as_root() { [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null 2>&1; }
+apt_install() {
+    export DEBIAN_FRONTEND=noninteractive
+    apt-get install -y -qq "$@" >/dev/null 2>&1 || { apt-get update -qq >/dev/null 2>&1 && apt-get install -y -qq "$@" >/dev/null 2>&1; }
+}
+
+find_python() {
+    for candidate in "${PYTHON:-}" python3 python3.14 python3.13 python3.12 python3.11; do
+        [ -n "$candidate" ] || continue
+        "$candidate" -c 'import sys; sys.exit(sys.version_info < (3, 11))' >/dev/null 2>&1 && { echo "$candidate"; return; }
+    done
+    return 1
+}
+
+make_environment() {
+    [ -x .venv/bin/python ] && .venv/bin/python -c 'import pip' >/dev/null 2>&1 && return
+    python=$(find_python) || stop "Python 3.11 or newer is needed (found: $(python3 --version 2>&1 || true)); on Debian or Ubuntu: apt install python3 python3-venv, or name one with PYTHON=..."
+    say "making .venv with $("$python" --version)"
+    rm -rf .venv
+    "$python" -m venv .venv >/dev/null 2>&1 && return
+    rm -rf .venv
+    if as_root; then say "installing python3-venv"; apt_install python3-venv || true; fi
+    "$python" -m venv .venv >/dev/null 2>&1 || { rm -rf .venv; stop "$python cannot make virtual environments; on Debian or Ubuntu: apt install python3-venv"; }
+}
+
+# The stamp is the hash of what it stands for: a changed lock file installs again, an unchanged one does not.
+stamp_of() { cat "requirements/$1.txt" pyproject.toml | .venv/bin/python -c 'import hashlib,sys; print(hashlib.sha256(sys.stdin.buffer.read()).hexdigest()[:16])'; }
+
+install_packages() {
+    stamp=".venv/.installed-$1-$(stamp_of "$1")"
+    [ -e "$stamp" ] && return
+    say "installing the packages of requirements/$1.txt (pinned by hash)"
+    .venv/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r "requirements/$1.txt" \
+        || stop "pip could not install requirements/$1.txt; a package index must be reachable (see pip's message above)"
+    .venv/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e . \
+        || stop "pip could not install this project into .venv (see pip's message above)"
+    rm -f .venv/.installed-"$1"-*
+    : > "$stamp"
+}
+
+# Browsers without Ed25519, and every page on plain http, need this small library; without Node the page
+# says "checked by the server only", so its absence is a note and not an error.
+install_noble() {
+    [ -e static/vendor/noble/.complete ] && [ static/vendor/noble/.complete -nt package-lock.json ] && return
+    if ! command -v npm >/dev/null 2>&1; then
+        say "note: no npm here, so pages opened over plain http will say 'checked by the server only' (apt install npm, then make setup)"
+        return
+    fi
+    if npm ci --ignore-scripts --no-audit --no-fund --loglevel=error >/dev/null 2>&1 && .venv/bin/python scripts/vendor_noble.py; then
+        : > static/vendor/noble/.complete
+    else
+        say "note: npm could not install @noble/ed25519; pages opened over plain http will say 'checked by the server only'"
+    fi
+}
+
+browser() {
+    for candidate in "${PROVENANCE_BROWSER:-}" chromium chromium-browser google-chrome google-chrome-stable; do
+        [ -n "$candidate" ] && "$candidate" --version >/dev/null 2>&1 && { command -v "$candidate"; return; }
+    done
+    return 1
+}
+
+install_browser() {
+    browser >/dev/null && return
+    as_root && { say "installing chromium with apt (for the browser tests)"; apt_install chromium fonts-noto-cjk || true; }
+    browser >/dev/null || stop "the tests need Chromium: Debian: apt install chromium; Ubuntu: snap install chromium; or name one with PROVENANCE_BROWSER=..."
+}
+
+make_environment
+case $mode in
+    run) [ -n "$(find .venv -maxdepth 1 -name ".installed-test-$(stamp_of test)" 2>/dev/null)" ] || install_packages run; install_noble ;;
+    test) install_packages test; install_noble; install_browser ;;
+    *) stop "unknown mode '$mode': expected run or test" ;;
+esac
