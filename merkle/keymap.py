@@ -1,0 +1,465 @@
+"""A verifiable map from 32-byte keys to 32-byte values: a Merkle-Patricia trie held in memory.
+
+One root hash commits to the whole map. A proof shows that a key has a value, or that it is absent,
+or (transition) what the root becomes when given items are set.
+
+The trie, in the documented format of torchwood's `mpt`, for keys and values of 32 bytes only. Bit b
+of a key counts from the top bit of byte 0; v(b) is an unsigned LEB128 varint (128 is ``80 01``).
+
+- empty map: ``SHA-256("")``
+- leaf: ``SHA-256(00 20 key 20 value)``
+- inner: ``SHA-256(01 ‖ v(b) ‖ left ‖ right)``, b the first bit at which the keys below differ, 0
+  left
+
+Only nodes with two children exist, so the shape depends on the set of keys, never on the order in
+which they came. Proofs:
+
+- presence: ``v(b) ‖ sibling`` from the leaf up, b strictly falling; empty for a map of one entry
+- absence: ``20 other-key 20 other-value`` of the entry at which a search for the key ends, then its
+  steps; at every listed bit the two keys agree. Empty for the empty map.
+- transition (our own form): the old trie in preorder, entered exactly where a search for one of the
+  keys goes: ``01 v(b) left right``, ``00 key value``, and ``02 hash`` for a subtree not entered;
+  empty for the empty map.
+
+Padded varints and lengths other than 32 are refused, so that one claim has one proof.
+
+Left to others: what keys and values mean (docs/formats.md section 6), storing, locking. A `KeyMap`
+is not safe for use by several threads at once: even `root` writes cached hashes.
+
+Sources: filippo.io/torchwood `mpt` (Russ Cox); ledger notes, map delta, for the transition.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from hashlib import sha256
+from typing import Final, TypeAlias
+
+from merkle.errors import ArgumentError, MapProofError
+from merkle.hashing import EMPTY_ROOT, HASH_SIZE
+
+KEY_SIZE: Final = 32
+VALUE_SIZE: Final = 32
+KEY_BITS: Final = 256
+
+_LENGTH = b"\x20"  # v(32), before a key and before a value
+_VARINTS = tuple(bytes([b]) if b < 128 else bytes([b & 0x7F | 0x80, b >> 7]) for b in range(256))
+_INNER_PREFIXES = tuple(b"\x01" + varint for varint in _VARINTS)
+_MASKS = tuple(0x80 >> i for i in range(8))
+
+_TAG_LEAF = 0x00
+_TAG_INNER = 0x01
+_TAG_SUBTREE = 0x02
+
+
+class _Inner:
+    """A node with two children. `hash` is None when something below has changed since.
+
+    A node whose hash is None has only such nodes above it: that lets invalidation stop early.
+    """
+
+    __slots__ = ("bit", "hash", "left", "right")
+
+    def __init__(self, bit: int, left: _Node, right: _Node) -> None:
+        self.bit = bit
+        self.left = left
+        self.right = right
+        self.hash: bytes | None = None
+
+
+class _Subtree:
+    """A part of the trie of which a transition proof tells the hash only."""
+
+    __slots__ = ("hash",)
+
+    def __init__(self, value: bytes) -> None:
+        self.hash = value
+
+
+# A leaf is one bytes object of 64, key ‖ value: the smallest form that Python has, and none that
+# the garbage collector must visit. About 270 bytes an entry with its share of inner nodes.
+_Node: TypeAlias = "bytes | _Inner | _Subtree"
+
+
+def _leaf_hash(leaf: bytes) -> bytes:
+    return sha256(b"\x00\x20" + leaf[:KEY_SIZE] + _LENGTH + leaf[KEY_SIZE:]).digest()
+
+
+def _inner_hash(bit: int, left: bytes, right: bytes) -> bytes:
+    return sha256(_INNER_PREFIXES[bit] + left + right).digest()
+
+
+def _node_hash(node: _Node) -> bytes:
+    """Hash of a node, from its cache if nothing below has changed; at most 256 calls deep."""
+    if type(node) is bytes:
+        return _leaf_hash(node)
+    assert not isinstance(node, bytes)  # noqa: S101  # says to the type checker what stands above
+    if node.hash is None:
+        assert isinstance(node, _Inner)  # noqa: S101  # a subtree always has its hash
+        node.hash = _inner_hash(node.bit, _node_hash(node.left), _node_hash(node.right))
+    return node.hash
+
+
+def _bit(key: bytes, bit: int) -> int:
+    """Not 0 if bit `bit` of the key is set."""
+    return key[bit >> 3] & _MASKS[bit & 7]
+
+
+def _first_difference(one: bytes, other: bytes) -> int:
+    """The first bit at which two different keys differ."""
+    return KEY_BITS - (int.from_bytes(one, "big") ^ int.from_bytes(other, "big")).bit_length()
+
+
+def _require_key(key: bytes) -> None:
+    if len(key) != KEY_SIZE:
+        raise ArgumentError(f"map key: expected 32 bytes, found {len(key)}")
+
+
+def _collect(items: Iterable[tuple[bytes, bytes]]) -> dict[bytes, bytes]:
+    """Items by key, sizes checked; of a key given twice the later value counts."""
+    collected = dict(items)
+    for key, value in collected.items():
+        _require_key(key)
+        if len(value) != VALUE_SIZE:
+            raise ArgumentError(f"map value: expected 32 bytes, found {len(value)}")
+    return collected
+
+
+class KeyMap:
+    """The map in memory. Hashes are computed when asked for, each touched node once a batch."""
+
+    def __init__(self) -> None:
+        self._root: _Node | None = None
+        self._count = 0
+
+    @classmethod
+    def build(cls, items: Iterable[tuple[bytes, bytes]]) -> KeyMap:
+        """The map of these items (of a key given twice the later value counts).
+
+        Much faster than `update` for a whole map. Raises `ArgumentError` for other sizes than 32.
+        """
+        collected = _collect(items)
+        built = cls()
+        built._count = len(collected)
+        spine: list[_Inner] = []  # inner nodes on the right edge, from the root down
+        previous = b""
+        for key in sorted(collected):
+            leaf = key + collected[key]
+            if not previous:
+                built._root = previous = leaf
+                continue
+            bit = _first_difference(previous[:KEY_SIZE], key)
+            left: _Node = previous
+            while spine and spine[-1].bit > bit:
+                left = spine.pop()
+            node = _Inner(bit, left, leaf)
+            if spine:
+                spine[-1].right = node
+            else:
+                built._root = node
+            spine.append(node)
+            previous = leaf
+        return built
+
+    def __len__(self) -> int:
+        return self._count
+
+    def __contains__(self, key: bytes) -> bool:
+        return self.get(key) is not None
+
+    def items(self) -> Iterator[tuple[bytes, bytes]]:
+        """All entries in the order of their keys; do not change the map meanwhile."""
+        stack: list[_Node] = [] if self._root is None else [self._root]
+        while stack:
+            node = stack.pop()
+            if isinstance(node, _Inner):
+                stack += (node.right, node.left)
+                continue
+            assert isinstance(node, bytes)  # noqa: S101  # a caller's map has no _Subtree
+            yield node[:KEY_SIZE], node[KEY_SIZE:]
+
+    def get(self, key: bytes) -> bytes | None:
+        """The value of `key`, or None. Raises `ArgumentError` for a key that is not 32 bytes."""
+        _require_key(key)
+        node = self._root
+        while isinstance(node, _Inner):
+            node = node.right if _bit(key, node.bit) else node.left
+        if isinstance(node, bytes) and node[:KEY_SIZE] == key:
+            return node[KEY_SIZE:]
+        return None
+
+    def root(self) -> bytes:
+        """The root hash, 32 bytes; `EMPTY_ROOT` for the empty map."""
+        return EMPTY_ROOT if self._root is None else _node_hash(self._root)
+
+    def set(self, key: bytes, value: bytes) -> None:
+        """Set one value. Raises `ArgumentError` for other sizes than 32."""
+        self.update(((key, value),))
+
+    def update(self, items: Iterable[tuple[bytes, bytes]]) -> None:
+        """Set many values; the same root as setting them one by one, each node hashed once.
+
+        Sizes are checked before anything is changed.
+        """
+        for key, value in _collect(items).items():
+            self._set(key, key + value)
+
+    def _set(self, key: bytes, leaf: bytes) -> None:
+        path: list[_Inner] = []
+        node = self._root
+        while type(node) is _Inner:
+            path.append(node)
+            bit = node.bit
+            node = node.right if key[bit >> 3] & _MASKS[bit & 7] else node.left
+        if node is None:
+            self._root = leaf
+            self._count = 1
+            return
+        if (
+            type(node) is not bytes
+        ):  # `_PartialReader` enters every search: a second line of defence
+            raise MapProofError("transition proof: a key's search runs into a subtree hash")
+        if node[:KEY_SIZE] != key:
+            self._insert(path, key, leaf, node)
+        elif node != leaf:
+            self._replace(path, key, leaf)
+
+    def _insert(self, path: list[_Inner], key: bytes, leaf: bytes, found: bytes) -> None:
+        """Put an inner node on the path to the leaf `found`, where the keys first differ.
+
+        Bits rise along the path, so the place is above the first node with a greater bit.
+        """
+        bit = _first_difference(key, found[:KEY_SIZE])
+        below: _Node = found
+        while path and path[-1].bit > bit:
+            below = path.pop()
+        node = _Inner(bit, below, leaf) if _bit(key, bit) else _Inner(bit, leaf, below)
+        self._replace(path, key, node)
+        self._count += 1
+
+    def _replace(self, path: list[_Inner], key: bytes, node: _Node) -> None:
+        """Hang `node` at the end of `path` on the side of `key`; forget the hashes above it."""
+        if not path:
+            self._root = node
+            return
+        if _bit(key, path[-1].bit):
+            path[-1].right = node
+        else:
+            path[-1].left = node
+        for above in reversed(path):
+            if above.hash is None:
+                break
+            above.hash = None
+
+    def prove(self, key: bytes) -> bytes:
+        """The presence proof of `key`, or its absence proof if it is not in the map.
+
+        Raises `ArgumentError` for a key that is not 32 bytes.
+        """
+        _require_key(key)
+        self.root()  # every hash below is cached from here on
+        steps: list[bytes] = []
+        node = self._root
+        while isinstance(node, _Inner):
+            child, sibling = node.left, node.right
+            if _bit(key, node.bit):
+                child, sibling = sibling, child
+            steps.append(_VARINTS[node.bit] + _node_hash(sibling))
+            node = child
+        steps.reverse()
+        if not isinstance(node, bytes):
+            return b""
+        if node[:KEY_SIZE] != key:
+            steps.insert(0, _LENGTH + node[:KEY_SIZE] + _LENGTH + node[KEY_SIZE:])
+        return b"".join(steps)
+
+    def prove_transition(self, items: Iterable[tuple[bytes, bytes]]) -> bytes:
+        """The proof for `verify_transition`, to be taken *before* ``update(items)``.
+
+        Depends on the keys of `items` only. Raises `ArgumentError` for other sizes than 32.
+        """
+        keys = list(_collect(items))
+        self.root()
+        parts: list[bytes] = []
+        if self._root is not None:
+            _write_partial(self._root, keys, parts)
+        return b"".join(parts)
+
+
+def _write_partial(node: _Node, keys: Sequence[bytes], parts: list[bytes]) -> None:
+    """Append the part of the trie that searches for `keys` enter; at most 256 calls deep."""
+    if not keys:
+        parts += (bytes([_TAG_SUBTREE]), _node_hash(node))
+    elif isinstance(node, _Inner):
+        left, right = _divide(keys, node.bit)
+        parts += (bytes([_TAG_INNER]), _VARINTS[node.bit])
+        _write_partial(node.left, left, parts)
+        _write_partial(node.right, right, parts)
+    else:
+        assert isinstance(node, bytes)  # noqa: S101  # a caller's map has no _Subtree
+        parts += (bytes([_TAG_LEAF]), node)
+
+
+def _divide(keys: Sequence[bytes], bit: int) -> tuple[list[bytes], list[bytes]]:
+    """The keys with that bit 0, and those with it 1."""
+    left: list[bytes] = []
+    right: list[bytes] = []
+    for key in keys:
+        (right if _bit(key, bit) else left).append(key)
+    return left, right
+
+
+def verify_presence(root: bytes, key: bytes, value: bytes, proof: bytes) -> None:
+    """Raise `MapProofError` unless the map with `root` is shown to have `value` under `key`."""
+    _require_claim(root, key)
+    if len(value) != VALUE_SIZE:
+        raise MapProofError(f"map value: expected 32 bytes, found {len(value)}")
+    steps = _read_steps(proof, 0)
+    if _root_from_steps(key, _leaf_hash(key + value), steps) != root:
+        raise MapProofError("presence proof does not lead to the map root")
+
+
+def verify_absence(root: bytes, key: bytes, proof: bytes) -> None:
+    """Raise `MapProofError` unless the map with `root` is shown to have no entry under `key`."""
+    _require_claim(root, key)
+    if not proof:
+        if root != EMPTY_ROOT:
+            raise MapProofError("empty absence proof, but the map is not empty")
+        return
+    other = _read_other(proof)
+    other_key = other[:KEY_SIZE]
+    if other_key == key:
+        raise MapProofError("absence proof shows the key itself")
+    steps = _read_steps(proof, 2 + KEY_SIZE + VALUE_SIZE)
+    for bit, _ in steps:
+        if _bit(key, bit) != _bit(other_key, bit):
+            raise MapProofError(f"absence proof: a search for the key turns away at bit {bit}")
+    if _root_from_steps(other_key, _leaf_hash(other), steps) != root:
+        raise MapProofError("absence proof does not lead to the map root")
+
+
+def verify_transition(old_root: bytes, items: Iterable[tuple[bytes, bytes]], proof: bytes) -> bytes:
+    """The root after setting `items` in the map with `old_root`; nothing else can have changed.
+
+    Raises `MapProofError` for a proof that is malformed, does not lead to `old_root`, leaves out a
+    node that a search enters, or holds more than is needed; `ArgumentError` for items of other
+    sizes than 32. Trust in the new root is trust in the old one.
+    """
+    collected = _collect(items)
+    if len(old_root) != HASH_SIZE:
+        raise MapProofError(f"map root: expected 32 bytes, found {len(old_root)}")
+    partial = KeyMap()
+    if proof:
+        reader = _PartialReader(proof)
+        partial._root = reader.read(list(collected), [])
+        reader.finish()
+    if partial.root() != old_root:
+        raise MapProofError("transition proof does not lead to the old map root")
+    partial.update(collected.items())
+    return partial.root()
+
+
+class _PartialReader:
+    """Reads a transition proof into a partial trie, and accepts the one right form only."""
+
+    def __init__(self, data: bytes) -> None:
+        self._data = data
+        self._offset = 0
+
+    def read(self, keys: Sequence[bytes], way: list[tuple[int, bool]]) -> _Node:
+        """The node here: `keys` are searched below it, `way` are the turns so far (bit, right?).
+
+        Bits rise strictly on the way down, so this is at most 256 calls deep.
+        """
+        tag = self._take(1)[0]
+        if not keys:
+            if tag != _TAG_SUBTREE:
+                raise MapProofError("transition proof enters a subtree that no key's search enters")
+            return _Subtree(self._take(HASH_SIZE))
+        if tag == _TAG_LEAF:
+            return self._read_leaf(way)
+        if tag != _TAG_INNER:
+            raise MapProofError("transition proof: a key's search runs into a subtree hash")
+        bit, self._offset = _read_bit(self._data, self._offset)
+        if way and bit <= way[-1][0]:
+            raise MapProofError(f"transition proof: bit {bit} stands below bit {way[-1][0]}")
+        left_keys, right_keys = _divide(keys, bit)
+        left = self.read(left_keys, [*way, (bit, False)])
+        right = self.read(right_keys, [*way, (bit, True)])
+        return _Inner(bit, left, right)
+
+    def _read_leaf(self, way: list[tuple[int, bool]]) -> bytes:
+        leaf = self._take(KEY_SIZE + VALUE_SIZE)
+        for bit, to_right in way:
+            if bool(_bit(leaf, bit)) != to_right:
+                raise MapProofError(f"transition proof: a leaf is on the wrong side at bit {bit}")
+        return leaf
+
+    def finish(self) -> None:
+        """Raise if bytes are left."""
+        if self._offset != len(self._data):
+            raise MapProofError(
+                f"transition proof goes on for {len(self._data) - self._offset} bytes"
+            )
+
+    def _take(self, size: int) -> bytes:
+        part = self._data[self._offset : self._offset + size]
+        if len(part) != size:
+            raise MapProofError("transition proof ends early")
+        self._offset += size
+        return part
+
+
+def _require_claim(root: bytes, key: bytes) -> None:
+    if len(root) != HASH_SIZE:
+        raise MapProofError(f"map root: expected 32 bytes, found {len(root)}")
+    if len(key) != KEY_SIZE:
+        raise MapProofError(f"map key: expected 32 bytes, found {len(key)}")
+
+
+def _read_other(proof: bytes) -> bytes:
+    """The 64 bytes of the other entry at the head of an absence proof."""
+    border = 1 + KEY_SIZE
+    if len(proof) < 2 * border:
+        raise MapProofError("absence proof ends inside the other entry")
+    if proof[:1] != _LENGTH or proof[border : border + 1] != _LENGTH:
+        raise MapProofError("absence proof: the other key and value are not of 32 bytes each")
+    return proof[1:border] + proof[border + 1 : 2 * border]
+
+
+def _read_bit(data: bytes, offset: int) -> tuple[int, int]:
+    """A bit position 0..255 as the shortest varint, and the offset after it."""
+    head = data[offset : offset + 2]
+    if head and head[0] < 0x80:
+        return head[0], offset + 1
+    if len(head) == 2 and head[1] == 1:  # 00 would be padding, more is beyond bit 255
+        return head[0], offset + 2
+    raise MapProofError("map proof: expected a bit position of 0..255 as its shortest varint")
+
+
+def _read_steps(data: bytes, offset: int) -> list[tuple[int, bytes]]:
+    """Steps (bit, sibling hash) up to the end of `data`, bits strictly falling."""
+    steps: list[tuple[int, bytes]] = []
+    above = KEY_BITS
+    while offset < len(data):
+        bit, offset = _read_bit(data, offset)
+        if bit >= above:
+            raise MapProofError(f"map proof: bit {bit} does not stand below {above}")
+        sibling = data[offset : offset + HASH_SIZE]
+        if len(sibling) != HASH_SIZE:
+            raise MapProofError(f"map proof: the step at bit {bit} has no whole hash")
+        steps.append((bit, sibling))
+        offset += HASH_SIZE
+        above = bit
+    return steps
+
+
+def _root_from_steps(key: bytes, start: bytes, steps: Sequence[tuple[int, bytes]]) -> bytes:
+    """The root to which the steps lead from the leaf hash `start` of `key`."""
+    value = start
+    for bit, sibling in steps:
+        if _bit(key, bit):
+            value = _inner_hash(bit, sibling, value)
+        else:
+            value = _inner_hash(bit, value, sibling)
+    return value
