@@ -1,0 +1,74 @@
+"""Keys and signatures as text: multibase base58btc, and the multikey form of an Ed25519 key.
+
+``z`` + base58btc(bytes). A public key is ``z`` + base58btc(0xed01 ‖ 32 bytes), a private one ``z``
++ base58btc(0x8026 ‖ 32-byte seed), a signature ``z`` + base58btc(64 bytes).
+
+Only the *form* is judged here: whether 32 bytes are an admissible key is for ``provenance.crypto``.
+Reading is strict, so that one value has one spelling: every text that is accepted is exactly what
+encoding its value gives.
+
+Sources: W3C Controlled Identifiers 1.0 §2.2.2 (Multikey) and §2.4 (Multibase, base-58-btc
+alphabet).
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from provenance.domain.errors import DomainError
+
+PUBLIC_PREFIX: Final = b"\xed\x01"
+PRIVATE_PREFIX: Final = b"\x80\x26"
+KEY_SIZE: Final = 32
+
+_ALPHABET: Final = "123456789ABCDEFGHJKLMNPQRSTUVWXYZabcdefghijkmnopqrstuvwxyz"
+_VALUES: Final = {letter: value for value, letter in enumerate(_ALPHABET)}
+# 66 bytes (the longest value of ours is 64) need at most 91 letters. The bound keeps the quadratic
+# conversion below from being fed a megabyte.
+_MAX_LETTERS: Final = 128
+
+
+class MultibaseError(DomainError):
+    """Text that is not the base58btc multibase of what was asked for."""
+
+
+def encode_multibase(data: bytes) -> str:
+    """``z`` + base58btc of any bytes; each leading zero byte becomes a leading ``1``."""
+    number = int.from_bytes(data, "big")
+    letters = []
+    while number:
+        number, value = divmod(number, 58)
+        letters.append(_ALPHABET[value])
+    zeros = len(data) - len(data.lstrip(b"\0"))
+    return "z" + "1" * zeros + "".join(reversed(letters))
+
+
+def decode_multibase(text: str, size: int) -> bytes:
+    """The `size` bytes (at most 66) that ``z…`` spells; raises MultibaseError for anything else."""
+    if not text.startswith("z") or len(text) > _MAX_LETTERS:
+        raise MultibaseError(f"expected z and base58btc of {size} bytes, found {text[:40]!r}")
+    number = 0
+    for letter in text[1:]:
+        value = _VALUES.get(letter)
+        if value is None:
+            raise MultibaseError(f"{letter!r} is no base58btc letter, in {text[:40]!r}")
+        number = number * 58 + value
+    # Leading ones count the leading zero bytes; comparing with the encoding catches every miscount.
+    if number.bit_length() <= 8 * size:
+        data = number.to_bytes(size, "big")
+        if encode_multibase(data) == text:
+            return data
+    raise MultibaseError(f"expected base58btc of exactly {size} bytes, found {text[:40]!r}")
+
+
+def format_multikey(public_key: bytes) -> str:
+    """The multikey of 32 public key bytes, for instance ``z6MkrJVnaZkeFzdQyMZu1cgjg7k1…``."""
+    return encode_multibase(PUBLIC_PREFIX + public_key)
+
+
+def parse_multikey(text: str) -> bytes:
+    """The 32 bytes of an Ed25519 multikey, not judged as a point; raises MultibaseError."""
+    data = decode_multibase(text, len(PUBLIC_PREFIX) + KEY_SIZE)
+    if not data.startswith(PUBLIC_PREFIX):
+        raise MultibaseError(f"expected an Ed25519 multikey (z6Mk…), found {text[:40]!r}")
+    return data[len(PUBLIC_PREFIX) :]

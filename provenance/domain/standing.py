@@ -1,0 +1,114 @@
+"""Which events are believed: error declarations and what they take back.
+
+A declaration repeats an event with an ``errorDeclaration`` added (EPCIS 2.0 §7.4.1.4). It makes
+wrong every event that is no declaration itself, has the same ``eventID``, was sealed by the *same
+party*, and is the same but for the members that a repetition changes. Nobody can take back what
+another party said: such a declaration changes nothing and is reported.
+
+    believed         stands as it was said
+    correction       believed, and named by an effective declaration of its own party
+    declared-wrong   taken back
+    declaration      an event with ``errorDeclaration``
+
+Events are read as they were sealed, without disclosures. Because a declaration has the same
+subjects as what it declares, the events of one chain are enough to judge that chain.
+
+Source: docs/formats.md section 11. The phone's twin is ``static/js/verify/standing.js``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Final, Literal
+
+from provenance.domain import canonical
+
+State = Literal["believed", "correction", "declared-wrong", "declaration"]
+
+_LEFT_OUT: Final = frozenset(
+    {"errorDeclaration", "recordTime", "prov:nonce", "prov:after", "proof"}
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Statement:
+    """An event document and the party that sealed it."""
+
+    document: Mapping[str, Any]
+    party: str
+
+    @property
+    def is_declaration(self) -> bool:
+        """Whether it has an ``errorDeclaration``, whatever its value."""
+        return "errorDeclaration" in self.document
+
+    @property
+    def event_id(self) -> str | None:
+        """The ``eventID``; None where there is none or it is no string."""
+        found = self.document.get("eventID")
+        return found if isinstance(found, str) else None
+
+    def content(self) -> bytes:
+        """The canonical bytes of what a declaration must repeat."""
+        kept = {name: value for name, value in self.document.items() if name not in _LEFT_OUT}
+        return canonical.encode(kept)
+
+    def corrections(self) -> Iterator[str]:
+        """The ``correctiveEventIDs`` that are strings."""
+        declaration = self.document.get("errorDeclaration")
+        names = declaration.get("correctiveEventIDs") if isinstance(declaration, dict) else None
+        for name in names if isinstance(names, list) else ():
+            if isinstance(name, str):
+                yield name
+
+
+@dataclass(frozen=True, slots=True)
+class Judgement:
+    """A state for each statement, in order, and the places of declarations of others' events."""
+
+    states: tuple[State, ...]
+    foreign: tuple[int, ...]
+
+
+def judge(statements: Sequence[Statement]) -> Judgement:
+    """Judge statements against each other; their order plays no part."""
+    states: list[State] = [
+        "declaration" if statement.is_declaration else "believed" for statement in statements
+    ]
+    foreign = []
+    corrections: set[tuple[str, str]] = set()  # (party, eventID)
+    places = _places_by_id(statements)
+    for index, declaration in enumerate(statements):
+        if not declaration.is_declaration or declaration.event_id is None:
+            continue
+        own, others = _matches(declaration, statements, places.get(declaration.event_id, ()))
+        for place in own:
+            states[place] = "declared-wrong"
+        if own:
+            corrections.update((declaration.party, name) for name in declaration.corrections())
+        elif others:
+            foreign.append(index)
+    for index, statement in enumerate(statements):
+        named = (statement.party, statement.event_id) in corrections
+        if named and states[index] == "believed":
+            states[index] = "correction"
+    return Judgement(tuple(states), tuple(foreign))
+
+
+def _places_by_id(statements: Sequence[Statement]) -> dict[str, list[int]]:
+    places: dict[str, list[int]] = {}
+    for index, statement in enumerate(statements):
+        if not statement.is_declaration and statement.event_id is not None:
+            places.setdefault(statement.event_id, []).append(index)
+    return places
+
+
+def _matches(
+    declaration: Statement, statements: Sequence[Statement], places: Sequence[int]
+) -> tuple[list[int], list[int]]:
+    """Places of the events that it repeats: those of the same party, those of others."""
+    content = declaration.content() if places else b""
+    same = [place for place in places if statements[place].content() == content]
+    own = [place for place in same if statements[place].party == declaration.party]
+    return own, [place for place in same if place not in own]
