@@ -1,14 +1,14 @@
-"""Copies the few files of @noble/ed25519 and @noble/hashes that a browser needs into static/vendor/noble.
+"""Copies what a browser needs of @noble/ed25519 and @noble/hashes into static/vendor/noble.
 
-Run by scripts/setup.sh after `npm ci`, which checked the packages against package-lock.json. What is
-copied is not committed: the hashes in the lock file are the record of what it was. Layout, which
+Run by scripts/setup.sh after `npm ci`, which checked the packages against package-lock.json. What
+is copied is not committed: the hashes in the lock file are the record of what it was. Layout, which
 static/js/verify/engines.js (`nobleFrom`) relies on:
 
     static/vendor/noble/ed25519/index.js
     static/vendor/noble/hashes/sha2.js, and what it imports, by relative paths
 
-Ends with a message and exit status 1 when a package is missing, has another version than package.json
-says, or imports a file that the list below does not have.
+Ends with a message and exit status 1 when a package is missing, has another version than
+package.json says, or imports a file that the list below does not have.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ import re
 import shutil
 import sys
 from pathlib import Path
+from typing import NoReturn
 
 ROOT = Path(__file__).resolve().parent.parent
 FILES = {
@@ -28,18 +29,22 @@ _COMMENT = re.compile(r"/\*.*?\*/", re.DOTALL)  # they show imports in their exa
 _IMPORT = re.compile(r"^(?:import|export)\b[^;]*?\bfrom\s*[\"']([^\"']+)[\"']", re.MULTILINE)
 
 
+def _stop(message: str) -> NoReturn:
+    sys.exit(f"vendor_noble: {message}")
+
+
 def _check(source: Path, name: str, wanted: str) -> None:
     manifest = source / "package.json"
     if not manifest.is_file():
-        sys.exit(f"vendor_noble: {name} is not installed; run: npm ci --ignore-scripts")
+        _stop(f"{name} is not installed; run: npm ci --ignore-scripts")
     found = json.loads(manifest.read_text())["version"]
     if found != wanted:
-        sys.exit(f"vendor_noble: {name}: expected {wanted}, found {found}; run: npm ci --ignore-scripts")
+        _stop(f"{name}: expected {wanted}, found {found}; run: npm ci --ignore-scripts")
     known = {f"./{file}" for file in FILES[name]}
     for file in (file for file in FILES[name] if file.endswith(".js")):
         for imported in _IMPORT.findall(_COMMENT.sub("", (source / file).read_text())):
             if imported not in known:
-                sys.exit(f"vendor_noble: {name}/{file} imports {imported}; add it to FILES in {__file__}")
+                _stop(f"{name}/{file} imports {imported}; add it to FILES in {__file__}")
 
 
 def main() -> None:

@@ -1,0 +1,113 @@
+"""The phone's verifier is the twin of the Python one: the same verdicts, byte for byte.
+
+Both judge the corpus of good and tampered bundles (tests/vectors/bundles), the browser once with
+its own Ed25519 and once with noble; then bundles with a flipped bit, of which nobody said what is
+wrong.
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+import random
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from merkle.policy import Policy
+from provenance.verify import verify_bundle
+from tests.browser.conftest import ENGINE, ENGINES, Modules
+from tests.browser.worlds import chance_bundle
+from tests.support.bundles import NOW, policy_text
+
+BUNDLES = Path(__file__).resolve().parents[1] / "vectors/bundles"
+
+JUDGE = (
+    ENGINE
+    + """
+const answers = [];
+for (const c of argument.cases) {
+    const data = Uint8Array.from(atob(c.bundle), (letter) => letter.charCodeAt(0));
+    const options = { now: c.now, maxAge: c.maxAge, engine };
+    const verdict = await verifier.verifyBundle(data, c.policy, options);
+    answers.push(new TextDecoder().decode(verifier.encodeVerdict(verdict)));
+}
+return answers;
+"""
+)
+
+
+def judge_bundles(modules: Modules, engine: str, cases: list[dict[str, Any]]) -> list[str]:
+    argument = {"engine": engine, "cases": cases}
+    return list(modules.run(JUDGE, argument, verifier="index", engines="engines"))
+
+
+def corpus() -> list[dict[str, Any]]:
+    cases = json.loads((BUNDLES / "cases.json").read_text("utf-8"))
+    for case in cases:
+        case["data"] = (BUNDLES / case["file"]).read_bytes()
+        case["policy_text"] = (BUNDLES / case.get("policy", "policy.txt")).read_text("utf-8")
+    return list(cases)
+
+
+def as_argument(case: dict[str, Any]) -> dict[str, Any]:
+    return {
+        "bundle": base64.b64encode(case["data"]).decode(),
+        "policy": case["policy_text"],
+        "now": case["now"],
+        "maxAge": case.get("maxAge", 86_400),
+    }
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+def test_the_corpus_gets_the_same_verdicts(modules: Modules, engine: str) -> None:
+    cases = corpus()
+    assert len(cases) >= 45
+    found = judge_bundles(modules, engine, [as_argument(case) for case in cases])
+    reasons = set()
+    for case, answer in zip(cases, found, strict=True):
+        verdict = json.loads(answer)
+        said = (verdict["record"], verdict["reason"], verdict["place"])
+        assert said == (case["record"], case["reason"], case["place"]), case["file"]
+        policy = Policy.parse(case["policy_text"])
+        max_age = case.get("maxAge", 86_400)
+        python = verify_bundle(case["data"], policy, now=case["now"], max_age=max_age)
+        assert answer.encode() == python.encode(), case["file"]
+        reasons.add(verdict["reason"])
+    assert len(reasons) >= 30
+
+
+def test_worlds_made_by_chance_get_the_same_verdicts(modules: Modules) -> None:
+    bundles = [chance_bundle(seed) for seed in range(80)]
+    text = policy_text()
+    argument = {"policy": text, "now": NOW, "maxAge": 86_400}
+    cases = [{**argument, "bundle": base64.b64encode(data).decode()} for data in bundles]
+    policy = Policy.parse(text)
+    records = set()
+    for seed, (data, answer) in enumerate(
+        zip(bundles, judge_bundles(modules, "webcrypto", cases), strict=True)
+    ):
+        python = verify_bundle(data, policy, now=NOW)
+        assert answer.encode() == python.encode(), seed
+        records.add((python.record, python.reason))
+    assert len(records) >= 8  # chance finds good ones, absent ones, and lies of several kinds
+
+
+def test_any_flipped_byte_gets_the_same_verdict(modules: Modules) -> None:
+    case = next(case for case in corpus() if case["record"] == "verified")
+    seeded = random.Random(23)
+    altered = []
+    for _ in range(150):
+        data = bytearray(case["data"])
+        data[seeded.randrange(len(data))] ^= 1 << seeded.randrange(7)
+        altered.append(bytes(data))
+    arguments = [
+        {**as_argument(case), "bundle": base64.b64encode(data).decode()} for data in altered
+    ]
+    policy = Policy.parse(case["policy_text"])
+    max_age = case.get("maxAge", 86_400)
+    for data, answer in zip(altered, judge_bundles(modules, "webcrypto", arguments), strict=True):
+        python = verify_bundle(data, policy, now=case["now"], max_age=max_age)
+        assert answer.encode() == python.encode()
+        assert json.loads(answer)["record"] in {"refused", "unusable"}
