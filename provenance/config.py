@@ -1,0 +1,219 @@
+"""What this installation was told: one frozen value, read once at start.
+
+Every setting can be given as an environment variable ``PROVENANCE_<NAME>`` (the field's name in
+upper case) or as a command option; an option wins. Units stand in the names: ``_bytes``, ``_ms``
+(milliseconds), ``_s`` (seconds). Nothing here has an unsafe default: the server listens on the
+loopback address only, and there is no secret among the settings, because keys are files in the data
+directory that :mod:`provenance.platform` makes.
+
+The limits of docs/formats.md itself (49,152 bytes for an event, 8,192 for a seal) are no settings:
+a verifier far away holds them too.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Any, Final
+from urllib.parse import urlsplit
+
+from provenance.domain.errors import DomainError
+
+PREFIX: Final = "PROVENANCE_"
+
+# docs/formats.md section 1: what every verifier refuses to read, so no operator can raise it.
+MAX_EVENT_BYTES: Final = 49_152
+MAX_SEAL_BYTES: Final = 8_192
+
+# C2SP tlog-checkpoint: a scheme-less URL without trailing slash; signed-note names hold no space
+# and no "+". At most 255 bytes for the length byte of the ML-DSA message (tlog-cosignature), less
+# the 6 bytes of "/clock", the name of our own cosigner.
+_ORIGIN: Final = re.compile(r"[a-z0-9](?:[a-z0-9.-]*[a-z0-9])?(?::[0-9]+)?(?:/[A-Za-z0-9._~-]+)*")
+_MAX_ORIGIN_CHARACTERS: Final = 249
+
+
+class SettingsError(DomainError):
+    """A setting that cannot be; the message names it, what was found and what to write instead."""
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """All settings, checked. Build with :meth:`load` (environment and options) or by keyword.
+
+    Raises :class:`SettingsError` when a value is out of its range.
+    """
+
+    data: Path
+    """Directory of this installation: keys, tiles, policy and, by default, the database."""
+    database: str = ""
+    """SQLAlchemy URL; empty means ``sqlite:///DATA/provenance.sqlite``."""
+    origin: str = ""
+    """Name of the log; empty means the one kept in ``DATA/origin``, made at the first start."""
+    base_url: str = ""
+    """Where readers reach us, without trailing slash; empty means ``http://HOST:PORT``."""
+    operator_name: str = "Platform operator"
+    """The operator's name (English) in its registration; read at the first start only."""
+
+    host: str = "127.0.0.1"
+    port: int = 8000
+    workers: int = 2
+    """Web processes. The sequencer is one more."""
+
+    max_seal_events: int = 10_000
+    """Events in one upload; docs/formats.md section 4 allows no more than 10,000."""
+    max_body_bytes: int = 64 * 1024 * 1024
+    """One request's body, decompressed."""
+    max_upload_links: int = 100_000
+    """Links that one upload may append: 10,000 events of 1,000 subjects would be ten million."""
+    clock_tolerance_s: int = 120
+    """How far ahead of our clock a claimed event time may lie before the event is refused."""
+
+    publish_interval_ms: int = 250
+    """Pause between two looks of the sequencer for new uploads."""
+    cosign_refresh_s: int = 300
+    """With no new entry the same checkpoint is cosigned again this often: it stays fresh."""
+    lease_s: int = 10
+    """A sequencer that has not renewed its lease for so long has lost it."""
+    database_timeout_ms: int = 10_000
+    """How long a writer waits for another one before it answers "unavailable"."""
+
+    def __post_init__(self) -> None:
+        for name, low, high in _RANGES:
+            _check_range(name, getattr(self, name), low, high)
+        if not str(self.data) or str(self.data) == ".":
+            raise _refused("data", str(self.data), "a directory of its own, for instance ./data")
+        if self.origin:
+            check_origin(self.origin)
+        _check_database(self.database)
+        _check_base_url(self.base_url)
+        if not self.operator_name.strip() or len(self.operator_name) > 200:
+            raise _refused("operator_name", self.operator_name, "a name of 1 to 200 characters")
+
+    @classmethod
+    def load(cls, environ: Mapping[str, str], **options: Any) -> Settings:
+        """Settings from `environ` and command `options` (None = not given); options win.
+
+        Raises :class:`SettingsError` for a missing data directory, an unknown ``PROVENANCE_…`` name
+        (a misspelt setting must not be silently without effect) and any value out of range.
+        """
+        values = _from_environment(environ)
+        values.update({name: value for name, value in options.items() if value is not None})
+        if unknown := values.keys() - {field.name for field in fields(cls)}:
+            raise SettingsError(f"unknown settings: {', '.join(sorted(unknown))}")
+        if not str(values.get("data", "")):
+            raise SettingsError("data is not set: give --data DIR or PROVENANCE_DATA=DIR")
+        values["data"] = Path(values["data"])
+        return cls(**values)
+
+    def to_environment(self) -> dict[str, str]:
+        """The variables from which :meth:`load` makes these very settings in a child process."""
+        values = {field.name: getattr(self, field.name) for field in fields(self)}
+        values["data"] = self.data.absolute()
+        return {PREFIX + name.upper(): str(value) for name, value in values.items()}
+
+    @property
+    def database_url(self) -> str:
+        """The database to open, with the default filled in."""
+        return self.database or f"sqlite:///{(self.data / 'provenance.sqlite').absolute()}"
+
+    @property
+    def public_url(self) -> str:
+        """Where readers reach us, without trailing slash, with the default filled in."""
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        return self.base_url or f"http://{host}:{self.port}"
+
+    @property
+    def keys(self) -> Path:
+        """Directory of ``log.key``, ``clock.key`` and ``operator.key``, mode 0700."""
+        return self.data / "keys"
+
+    @property
+    def tiles(self) -> Path:
+        """Directory of the log's tiles and checkpoint, served as ``/log/``."""
+        return self.data / "log"
+
+    @property
+    def policy_file(self) -> Path:
+        """The policy that a reader may take along (C2SP tlog-policy)."""
+        return self.data / "policy.txt"
+
+    @property
+    def origin_file(self) -> Path:
+        """Where the log's name is kept once it is chosen."""
+        return self.data / "origin"
+
+
+_RANGES: Final = (
+    ("port", 0, 65_535),
+    ("workers", 1, 256),
+    ("max_seal_events", 1, 10_000),
+    ("max_body_bytes", MAX_EVENT_BYTES + MAX_SEAL_BYTES, 1024 * 1024 * 1024),
+    ("max_upload_links", 1_000, 1_000_000),
+    ("clock_tolerance_s", 0, 86_400),
+    ("publish_interval_ms", 10, 30_000),
+    ("cosign_refresh_s", 1, 43_200),
+    ("lease_s", 2, 30),
+    ("database_timeout_ms", 100, 60_000),
+)
+
+
+def check_origin(origin: str) -> None:
+    """Refuse a name that cannot be a log's: SettingsError says which form is expected."""
+    if len(origin) > _MAX_ORIGIN_CHARACTERS or not _ORIGIN.fullmatch(origin):
+        raise _refused(
+            "origin",
+            origin,
+            "a host name in lower case and perhaps a path, no scheme, no slash at the end, "
+            f"at most {_MAX_ORIGIN_CHARACTERS} characters (for instance log.example.org/2026)",
+        )
+
+
+def _from_environment(environ: Mapping[str, str]) -> dict[str, Any]:
+    known = {PREFIX + field.name.upper(): field for field in fields(Settings)}
+    values: dict[str, Any] = {}
+    for variable, text in environ.items():
+        if not variable.startswith(PREFIX):
+            continue
+        if variable not in known:
+            raise SettingsError(f"unknown setting {variable}; known are {', '.join(sorted(known))}")
+        field = known[variable]
+        values[field.name] = _integer(variable, text) if field.type == "int" else text
+    return values
+
+
+def _integer(variable: str, text: str) -> int:
+    if not re.fullmatch(r"-?[0-9]+", text, re.ASCII):
+        raise _refused(variable, text, "a whole number in digits")
+    return int(text)
+
+
+def _check_range(name: str, value: Any, low: int, high: int) -> None:
+    if not isinstance(value, int) or isinstance(value, bool) or not low <= value <= high:
+        raise _refused(name, str(value), f"a whole number from {low} to {high}")
+
+
+def _check_database(url: str) -> None:
+    if url and not url.startswith(("sqlite:///", "postgresql://", "postgresql+psycopg://")):
+        # The URL may hold a password: say the scheme only.
+        raise _refused(
+            "database",
+            url.partition(":")[0] + ":…",
+            "sqlite:///PATH or postgresql://USER@HOST/NAME",
+        )
+
+
+def _check_base_url(url: str) -> None:
+    if not url:
+        return
+    parts = urlsplit(url)
+    if parts.scheme not in {"http", "https"} or not parts.netloc or url.endswith("/"):
+        raise _refused("base_url", url, "http(s)://HOST[:PORT][/PATH] without a slash at the end")
+    if parts.query or parts.fragment or "@" in parts.netloc:
+        raise _refused("base_url", url, "no query, no fragment and no user name in it")
+
+
+def _refused(name: str, found: str, expected: str) -> SettingsError:
+    variable = name if name.startswith(PREFIX) else PREFIX + name.upper()
+    return SettingsError(f"setting {variable} is {found!r}; expected {expected}")

@@ -1,0 +1,366 @@
+"""One installation: its directory, its keys, its database, and the services wired to them.
+
+    DIR/keys/log.key         signs checkpoints                    (mode 0600, made once)
+    DIR/keys/clock.key       cosigns them with our time
+    DIR/keys/operator.key    the operator's party key: receipts, accreditations
+    DIR/keys/last-signed     newest checkpoint that this machine signed; not part of a restore
+    DIR/origin               the log's name, chosen at the first start and never changed
+    DIR/policy.txt           what a reader takes along: log key, witnesses, quorum
+    DIR/log/                 checkpoint and tiles
+    DIR/provenance.sqlite    the database, unless another one is named
+
+:func:`initialise` makes all that is missing and changes nothing that is there;
+:meth:`Platform.open` makes nothing and refuses what is incomplete. Each key has one purpose: the
+log's key never signs a receipt, the clock's key nothing but cosignatures.
+
+Two processes may initialise at once: a lock on the directory makes them take turns.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import secrets
+import socket
+import time
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import cached_property
+from hashlib import sha256
+from pathlib import Path
+from typing import Any, Final
+
+from merkle.errors import PolicyError
+from merkle.policy import Log, Policy, Witness
+from merkle.tree import root_of
+from provenance.config import Settings, check_origin
+from provenance.crypto.errors import KeyFileError
+from provenance.crypto.integrity import add_proof
+from provenance.crypto.signing import Cosigner, NoteSigner, PrivateKey, load_key, save_key
+from provenance.domain import canonical
+from provenance.domain.context import EPCIS_CONTEXT, PROV_CONTEXT
+from provenance.domain.errors import DomainError
+from provenance.domain.event import check_event
+from provenance.domain.moments import format_ledger_time, format_seconds
+from provenance.domain.party import operator_uri, party_registered
+from provenance.domain.proof import format_method
+from provenance.domain.seal import new_seal
+from provenance.services.capture import Capture, Limits
+from provenance.services.proving import Prover
+from provenance.services.sequencing import ClockCosigning, Sequencer, SequencerOptions
+from provenance.storage import schema
+from provenance.storage.files import DurableDirectory
+from provenance.storage.log import read_state
+from provenance.storage.parties import find_parties
+from provenance.storage.session import Database
+from provenance.storage.tiles import DirectoryTileStore, LastSigned
+
+LOG_KEY: Final = "log.key"
+CLOCK_KEY: Final = "clock.key"
+OPERATOR_KEY: Final = "operator.key"
+KEY_FILES: Final = (LOG_KEY, CLOCK_KEY, OPERATOR_KEY)
+
+
+class PlatformError(DomainError):
+    """The installation is incomplete or contradicts itself; the message names file and remedy."""
+
+
+def system_clock() -> int:
+    """Milliseconds since 1970 by this machine's clock."""
+    return time.time_ns() // 1_000_000
+
+
+@dataclass(frozen=True)
+class Keys:
+    """The installation's three private keys."""
+
+    log: PrivateKey
+    clock: PrivateKey
+    operator: PrivateKey
+
+    @classmethod
+    def load(cls, directory: Path) -> Keys:
+        """The keys of an installation; raises PlatformError naming the file that is wrong."""
+        try:
+            log, clock, operator = (load_key(directory / name) for name in KEY_FILES)
+        except KeyFileError as error:
+            raise PlatformError(f"{error}; `provenance init` makes keys for a new log") from error
+        return cls(log, clock, operator)
+
+
+class Platform:
+    """An opened installation. Cheap to make, connects when first used, safe before a fork."""
+
+    def __init__(self, settings: Settings, keys: Keys, origin: str, policy: Policy) -> None:
+        self.settings = settings
+        self.keys = keys
+        self.origin = origin
+        self.policy = policy
+        self.clock = system_clock
+        self.database = Database.open(
+            settings.database_url, timeout_ms=settings.database_timeout_ms
+        )
+        self.tiles = DirectoryTileStore(settings.tiles)
+
+    @classmethod
+    def open(cls, settings: Settings) -> Platform:
+        """The installation in ``settings.data``; raises PlatformError if it is not complete."""
+        keys = Keys.load(settings.keys)
+        origin = _read_origin(settings)
+        if origin is None:
+            raise PlatformError(
+                f"{settings.origin_file} is missing: run `provenance init --data {settings.data}`"
+            )
+        policy = _read_policy(settings.policy_file)
+        _require_own_log(settings.policy_file, policy, NoteSigner(origin, keys.log))
+        return cls(settings, keys, origin, policy)
+
+    @property
+    def operator(self) -> str:
+        """The operator's URI."""
+        return operator_uri(self.origin)
+
+    @property
+    def log_vkey(self) -> str:
+        """The log's verifier key as text (C2SP signed-note): what readers pin."""
+        return NoteSigner(self.origin, self.keys.log).vkey.format()
+
+    @cached_property
+    def capture(self) -> Capture:
+        """The way into the ledger."""
+        settings = self.settings
+        return Capture(
+            self.database,
+            self.origin,
+            self.keys.operator,
+            self.clock,
+            Limits(
+                max_events=settings.max_seal_events,
+                max_links=settings.max_upload_links,
+                clock_tolerance_ms=settings.clock_tolerance_s * 1000,
+            ),
+        )
+
+    @cached_property
+    def prover(self) -> Prover:
+        """Builds passports; holds the map of the published log in memory once asked."""
+        return Prover(self.database, self.tiles, self.origin)
+
+    @cached_property
+    def sequencer(self) -> Sequencer:
+        """The one that makes the log grow; for one thread of one process."""
+        settings = self.settings
+        cosigner = Cosigner(f"{self.origin}/clock", self.keys.clock)
+        return Sequencer(
+            self.database,
+            self.tiles,
+            LastSigned(settings.keys / "last-signed"),
+            signer=NoteSigner(self.origin, self.keys.log),
+            policy=self.policy,
+            cosigners=(ClockCosigning(cosigner, self.clock),),
+            clock=self.clock,
+            holder=f"{socket.gethostname()}:{os.getpid()}",
+            options=SequencerOptions(
+                lease_ms=settings.lease_s * 1000,
+                refresh_ms=settings.cosign_refresh_s * 1000,
+                interval_ms=settings.publish_interval_ms,
+            ),
+        )
+
+    def close(self) -> None:
+        """Close the database's connections."""
+        self.database.close()
+
+
+def initialise(settings: Settings) -> None:
+    """Make what is missing of an installation, up to a published log with a registered operator.
+
+    Repeatable; a crash anywhere in it is mended by running it again. Raises PlatformError,
+    SchemaError and StoreUnavailableError; nothing that exists is ever overwritten.
+    """
+    # Group may read (a web server for the tiles); others may not: concealed members lie here.
+    settings.data.mkdir(mode=0o750, parents=True, exist_ok=True)
+    with _taking_turns(settings.data):
+        database = Database.open(settings.database_url, timeout_ms=settings.database_timeout_ms)
+        try:
+            schema.upgrade(database)
+            _refuse_losses(settings, database)
+        finally:
+            database.close()
+        _make_keys(settings.keys)
+        keys = Keys.load(settings.keys)
+        origin = _read_origin(settings) or _choose_origin(settings, keys.log)
+        if not settings.policy_file.exists():
+            _write_policy(settings, origin, keys)
+        platform = Platform.open(settings)
+        try:
+            _begin(platform)
+        finally:
+            platform.close()
+
+
+def _begin(platform: Platform) -> None:
+    """Genesis, the operator's registration, and the checkpoint that shows it.
+
+    While another process holds the sequencer's lease, that one does the publishing.
+    """
+    started = platform.sequencer.start()
+    try:
+        _register_operator(platform)
+        if started:
+            platform.sequencer.run_once()
+    finally:
+        if started:
+            platform.sequencer.release()
+
+
+@contextmanager
+def _taking_turns(directory: Path) -> Iterator[None]:
+    handle = os.open(directory / ".lock", os.O_RDWR | os.O_CREAT, 0o600)
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(handle)  # which gives the lock back, as does the end of the process
+
+
+# --- keys, origin, policy -------------------------------------------------------------------------
+
+
+def _refuse_losses(settings: Settings, database: Database) -> None:
+    """A log that exists has its files; new ones in their place would be another log's."""
+    files = [settings.keys / name for name in KEY_FILES]
+    missing = [
+        str(path)
+        for path in (*files, settings.origin_file, settings.policy_file)
+        if not path.exists()
+    ]
+    if not missing:
+        return
+    with database.read() as connection:
+        if read_state(connection) is not None:
+            raise PlatformError(
+                f"the database holds a log, but {', '.join(missing)} is missing: restore what is "
+                "missing, or start a new log with another database"
+            )
+
+
+def _make_keys(directory: Path) -> None:
+    directory.mkdir(mode=0o700, exist_ok=True)
+    for name in KEY_FILES:
+        if not (directory / name).exists():
+            _make_key(directory / name)
+
+
+def _make_key(path: Path) -> None:
+    """A new key under its name at once or not at all: a crash leaves at most a ``.new`` file."""
+    fresh = path.with_name(path.name + ".new")
+    fresh.unlink(missing_ok=True)
+    save_key(fresh, PrivateKey.generate())
+    fresh.rename(path)
+    handle = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+def _read_origin(settings: Settings) -> str | None:
+    """The log's name as chosen; raises PlatformError where the settings now say another one."""
+    try:
+        origin = settings.origin_file.read_text(encoding="ascii").removesuffix("\n")
+    except FileNotFoundError:
+        return None
+    if settings.origin and settings.origin != origin:
+        raise PlatformError(
+            f"this log's origin is {origin} ({settings.origin_file}), the settings say "
+            f"{settings.origin}: a log keeps its name; leave the setting out, or use another "
+            "data directory for another log"
+        )
+    return origin
+
+
+def _choose_origin(settings: Settings, log_key: PrivateKey) -> str:
+    origin = settings.origin or "log.localhost/" + sha256(log_key.public.raw).hexdigest()[:8]
+    check_origin(origin)
+    DurableDirectory(settings.data).write_once(
+        settings.origin_file.name, (origin + "\n").encode("ascii")
+    )
+    return origin
+
+
+def _write_policy(settings: Settings, origin: str, keys: Keys) -> None:
+    """The first policy: our log, and our own clock as the one witness. Operators add others."""
+    clock = Cosigner(f"{origin}/clock", keys.clock)
+    policy = Policy(
+        logs=(Log(NoteSigner(origin, keys.log).vkey),),
+        witnesses=(Witness(clock.name, clock.vkey),),
+        quorum=clock.name,
+    )
+    DurableDirectory(settings.data).write_once(
+        settings.policy_file.name, policy.format().encode("ascii")
+    )
+
+
+def _read_policy(path: Path) -> Policy:
+    try:
+        return Policy.parse(path.read_bytes())
+    except FileNotFoundError as error:
+        raise PlatformError(f"{path} is missing: run `provenance init`") from error
+    except PolicyError as error:
+        raise PlatformError(f"{path}: {error}") from error
+
+
+def _require_own_log(path: Path, policy: Policy, signer: NoteSigner) -> None:
+    if not any(log.key == signer.vkey for log in policy.log_named(signer.name)):
+        raise PlatformError(
+            f"{path} does not name this log: expected a line `log {signer.vkey.format()}`; "
+            "readers could not verify anything with it"
+        )
+
+
+# --- the operator as a party ----------------------------------------------------------------------
+
+
+def _register_operator(platform: Platform) -> None:
+    """The operator's first event, through the ordinary door; nothing if it is there already."""
+    with platform.database.read() as connection:
+        if find_parties(connection, [platform.operator]):
+            return
+    now = platform.clock()
+    key = platform.keys.operator
+    event = check_event(_registration(platform, now)).canonical
+    platform.capture.submit_batch([_seal(platform, event, key, now), event])
+
+
+def _registration(platform: Platform, now: int) -> dict[str, Any]:
+    members = party_registered(
+        platform.operator,
+        name={"en": platform.settings.operator_name},
+        key=platform.keys.operator.public.multikey,
+        custody="party",
+    )
+    return {
+        "@context": [EPCIS_CONTEXT, dict(PROV_CONTEXT)],
+        "eventID": f"urn:uuid:{uuid.uuid4()}",
+        "eventTime": format_ledger_time(now),
+        "eventTimeZoneOffset": "+00:00",
+        "prov:nonce": canonical.encode_base64(secrets.token_bytes(16)),
+        **members,
+    }
+
+
+def _seal(platform: Platform, event: bytes, key: PrivateKey, now: int) -> bytes:
+    created = format_seconds(now // 1000)
+    unsigned = new_seal(
+        origin=platform.origin,
+        party=platform.operator,
+        size=1,
+        root=root_of([check_event(canonical.parse(event)).hash]),
+        created=created,
+        nonce=secrets.token_bytes(16),
+    )
+    method = format_method(platform.operator, key.public.multikey)
+    return canonical.encode(add_proof(unsigned, key, method, created))

@@ -1,0 +1,185 @@
+"""Accept uploads: one durable transaction each, all of it or nothing, and exactly once.
+
+    lines -> admission (checked line by line) -> append (this module) -> signed receipt
+
+Append, in the order that keeps it true under concurrent uploads (storage/session.py):
+
+1. lock the signers' party rows (shared, or alone where the upload changes a party);
+2. create and lock the subjects; from here on nobody else moves these chains;
+3. the same seal may have come in meanwhile: answer with its receipt;
+4. ledger time = our clock, but never before the newest link of a touched chain or of a signer's own
+   chain; where the upload changes a party, never before anything accepted so far, so that no event
+   that is already there turns out to have been signed after a revocation;
+5. go through the events in order: those that stand on their chains already are answered with the
+   links they have; `prov:after` is compared with the head; party events take effect; links arise;
+6. judge the signers at the ledger time;
+7. write everything by the batch, move the heads by compare-and-swap, sign the receipt, commit.
+
+A crash before the commit leaves nothing; one after it leaves an upload whose sender has no answer
+and gets it by sending the same again. The receipt is signed inside the transaction because it is
+part of what must be the same for ever.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from itertools import islice
+from typing import Any, Final, TypeVar
+
+from merkle.tiles import encode_bundle
+from provenance.crypto.signing import PrivateKey
+from provenance.domain import canonical
+from provenance.domain.errors import UnavailableError
+from provenance.domain.receipt import ReceiptEvent
+from provenance.services.admission import Admission, Clock, KnownSeal, Limits, Upload
+from provenance.services.appending import Appending, Plan
+from provenance.services.attaching import Attachment, attach
+from provenance.services.receipts import pack_receipt, sign_receipt, unpack_receipt
+from provenance.storage import events as event_rows
+from provenance.storage.errors import StoreConflictError
+from provenance.storage.session import Database
+from provenance.storage.subjects import move_heads
+
+T = TypeVar("T")
+
+# Losing a race is rare (heads are locked before they are read) and each loss means that somebody
+# else got ahead, so a handful of tries is plenty.
+_ATTEMPTS: Final = 5
+
+
+@dataclass(frozen=True, slots=True)
+class Accepted:
+    """What the sender is told. `created` is False when nothing had to be appended.
+
+    `upload_id` is the upload that holds the newest of the links in the receipt: once the log covers
+    it, all of them are published.
+    """
+
+    receipt: dict[str, Any]
+    created: bool
+    upload_id: int
+
+    @property
+    def body(self) -> bytes:
+        """The receipt's canonical bytes: the same for the same seal, whenever it is sent."""
+        return canonical.encode(self.receipt)
+
+
+class Capture:
+    """The one way into the ledger. One object serves all threads and survives a fork."""
+
+    def __init__(
+        self,
+        database: Database,
+        origin: str,
+        receipt_key: PrivateKey,
+        clock: Clock,
+        limits: Limits | None = None,
+    ) -> None:
+        """`receipt_key` is the operator's party key; `clock` gives milliseconds since 1970."""
+        self._database = database
+        self._origin = origin
+        self._key = receipt_key
+        self._clock = clock
+        self._limits = limits or Limits()
+        self._admission = Admission(database, origin, clock, self._limits)
+
+    def submit_batch(self, lines: Iterable[bytes]) -> Accepted:
+        """A seal and its events, or events with their own proofs, one a line.
+
+        Raises a Refusal (nothing was stored) that names line, path, expected and found:
+        MalformedInputError, TooLargeError, InvalidContentError, ForbiddenError, ConflictError
+        (``head-moved``, with the heads), UnavailableError (try again).
+        """
+        return self._accept(self._admission.read_batch(lines))
+
+    def submit_event(self, body: bytes) -> Accepted:
+        """One event that carries its own proof, as a phone sends it; raises as `submit_batch`."""
+        return self._accept(self._admission.read_event(body))
+
+    def submit_disclosures(self, seal_hash: bytes, lines: Iterable[bytes]) -> Attachment:
+        """Disclosures for concealed members of an accepted batch; all or nothing, repeatable.
+
+        `seal_hash` is 32 bytes. Raises a Refusal that names the line, as `attaching.attach` says.
+        """
+        most = self._limits.max_events
+        given = list(islice(lines, most + 1))  # one too many is enough to refuse
+        return self._retried(lambda: attach(self._database, seal_hash, given, most))
+
+    def _accept(self, read: Upload | KnownSeal) -> Accepted:
+        if isinstance(read, KnownSeal):
+            return _known(read.stored)
+        return self._retried(lambda: self._append(read))
+
+    def _retried(self, attempt: Callable[[], T]) -> T:
+        last: StoreConflictError | None = None
+        for _ in range(_ATTEMPTS):
+            try:
+                return attempt()
+            except StoreConflictError as error:
+                last = error
+        raise UnavailableError(
+            "too-busy",
+            "others kept writing to the same histories",
+            remedy="try again in a few seconds; repeating an upload never appends twice",
+        ) from last
+
+    def _append(self, upload: Upload) -> Accepted:
+        with self._database.write() as connection:
+            appending = Appending(connection, self._origin, self._clock, upload)
+            appending.lock()
+            if upload.seal is not None:
+                stored = event_rows.find_sealed_upload(connection, upload.seal.hash)
+                if stored is not None:
+                    return _known(stored)
+            plan = appending.plan()
+            return self._write(appending, plan)
+
+    def _write(self, appending: Appending, plan: Plan) -> Accepted:
+        upload, connection = appending.upload, appending.connection
+        receipt = sign_receipt(
+            origin=self._origin,
+            seal_hash=None if upload.seal is None else upload.seal.hash,
+            accepted_at=plan.time,
+            events=plan.answers,
+            key=self._key,
+        )
+        if not plan.links and upload.seal is None:
+            return Accepted(receipt, created=False, upload_id=plan.newest_known)
+        appending.store_parties(plan)
+        upload_id = self._write_upload(appending, plan, receipt)
+        event_rows.insert_events(connection, plan.rows_of_events(upload_id, appending.party_ids))
+        event_rows.insert_links(connection, plan.rows_of_links(upload_id))
+        move_heads(connection, plan.moves, plan.time)
+        if not plan.links:
+            return Accepted(receipt, created=False, upload_id=plan.newest_known)
+        return Accepted(receipt, created=True, upload_id=upload_id)
+
+    def _write_upload(self, appending: Appending, plan: Plan, receipt: dict[str, Any]) -> int:
+        connection, seal = appending.connection, appending.upload.seal
+        entries = [link.canonical for link in plan.links]
+        # One by one: a bundle of the log holds at most 256 entries, an upload may have more.
+        framed = b"".join(encode_bundle([entry]) for entry in entries)
+        upload_id = event_rows.insert_upload(
+            connection, accepted_at=plan.time, entries=entries, framed=framed
+        )
+        if seal is not None:
+            event_rows.insert_seal(
+                connection,
+                upload_id=upload_id,
+                party_id=appending.party_ids[seal.party],
+                seal_hash=seal.hash,
+                canonical=seal.canonical,
+                leaves=b"".join(entry.hash for entry in appending.upload.entries),
+                answers=pack_receipt(receipt, plan.answers),
+            )
+        return upload_id
+
+
+def _known(stored: event_rows.SealedUpload) -> Accepted:
+    receipt = unpack_receipt(stored.answers, stored.leaves)
+    return Accepted(receipt, created=False, upload_id=stored.upload_id)
+
+
+__all__ = ["Accepted", "Attachment", "Capture", "Limits", "ReceiptEvent"]

@@ -1,0 +1,196 @@
+"""What the log and the map become by a batch of accepted links: computed, nothing written.
+
+The same function serves normal work and recovery, so that what is done again after a crash is what
+was done before it. Given equal stored bytes it gives equal results: no clock, no chance.
+
+What the stored tree must be is an argument (:class:`Position`); :func:`grow` refuses tiles that do
+not add up to it, so no root is ever computed on top of a damaged right edge.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+from merkle.hashing import EMPTY_ROOT, leaf_hash
+from merkle.keymap import KeyMap
+from merkle.tiles import (
+    TILE_WIDTH,
+    TileHashReader,
+    addresses_for,
+    decode_bundle,
+    encode_bundle,
+    entries_path,
+    tile_hashes,
+)
+from merkle.tree import MemoryTree
+from provenance.domain.chain import Link, MalformedLinkError, decode_link
+from provenance.domain.errors import DomainError
+from provenance.domain.ledger import MapHead, SubjectState, apply_link
+from provenance.storage.log import PendingUpload
+
+Fetch = Callable[[str], bytes]
+"""The bytes of a tile by its path; raises storage.tiles.TileMissingError."""
+
+
+class DamagedLogError(DomainError):
+    """Stored bytes of our own log are not what was signed or accepted. Nothing may be signed."""
+
+    def __init__(self, what: str, expected: str, found: str) -> None:
+        super().__init__(
+            f"{what}: expected {expected}, found {found}; run `provenance fsck`, then restore "
+            "database, tiles and keys that belong together"
+        )
+        self.what = what
+        self.expected = expected
+        self.found = found
+
+
+@dataclass(frozen=True, slots=True)
+class Position:
+    """A published state of the log: what a batch grows from.
+
+    `map_head` is the index of the last entry, which is a map head; None for the empty log.
+    """
+
+    size: int = 0
+    root: bytes = EMPTY_ROOT
+    map_root: bytes = EMPTY_ROOT
+    subjects: int = 0
+    ignored: int = 0
+    map_head: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Growth:
+    """A batch worked out. `entries` are its links and, as the last one, the map head `head`.
+
+    `indexes` are (upload id, log index of its first link); `states` those of the subjects touched.
+    """
+
+    before: Position
+    after: Position
+    head: MapHead
+    entries: tuple[bytes, ...]
+    indexes: tuple[tuple[int, int], ...]
+    states: Mapping[bytes, SubjectState]
+    tree: MemoryTree
+    fetch: Fetch
+
+    @property
+    def links(self) -> int:
+        """How many links the batch appends."""
+        return len(self.entries) - 1
+
+    def files(self) -> Iterator[tuple[str, bytes]]:
+        """(path, bytes) of every bundle and tile that the growth writes, bundles first."""
+        for address in addresses_for(self.before.size, self.after.size):
+            if address.level is None:
+                data = encode_bundle(self._bundle(address.index, address.width))
+            else:
+                data = tile_hashes(address, self.tree)
+            yield address.path(), data
+
+    def _bundle(self, index: int, width: int) -> list[bytes]:
+        """The entries of one bundle: older ones from its partial predecessor, then ours."""
+        start = index * TILE_WIDTH
+        old: list[bytes] = []
+        if start < self.before.size:
+            count = self.before.size - start
+            old = decode_bundle(self.fetch(entries_path(index, count)), count)
+        first = start + len(old) - self.before.size
+        return old + list(self.entries[first : first + width - len(old)])
+
+
+def grow(
+    before: Position,
+    *,
+    uploads: Sequence[PendingUpload],
+    links: Sequence[Sequence[Link]],
+    states: Mapping[bytes, SubjectState],
+    keymap: KeyMap,
+    fetch: Fetch,
+) -> Growth:
+    """Append `uploads` (in order, their decoded `links` beside them) and a map head to the log.
+
+    `states` holds the published state of every subject that the links touch and that has one.
+    `keymap` is the map at `before` and **is moved on**: whoever then fails to commit the growth
+    must throw it away. Raises DamagedLogError for tiles that do not add up to `before.root`.
+    """
+    touched, ignored = _apply(before.size, links, states)
+    keymap.update((key, state.value) for key, state in touched.items())
+    count = sum(len(upload.entries) for upload in uploads)
+    head = MapHead(
+        index=before.size + count,
+        root=keymap.root(),
+        subjects=len(keymap),
+        ignored=before.ignored + ignored,
+        previous=before.map_head,
+    )
+    entries = (*(entry for upload in uploads for entry in upload.entries), head.encode())
+    tree = read_tree(before, fetch)
+    tree.extend(map(leaf_hash, entries))
+    return Growth(
+        before=before,
+        after=position_after(head, tree.root()),
+        head=head,
+        entries=entries,
+        indexes=_indexes(before.size, uploads),
+        states=touched,
+        tree=tree,
+        fetch=fetch,
+    )
+
+
+def position_after(head: MapHead, root: bytes) -> Position:
+    """The position of the log whose last entry is `head` and whose tree has `root`."""
+    return Position(head.index + 1, root, head.root, head.subjects, head.ignored, head.index)
+
+
+def read_tree(position: Position, fetch: Fetch) -> MemoryTree:
+    """The stored tree, ready to be appended to. Raises DamagedLogError if it has another root."""
+    tree = MemoryTree(TileHashReader(fetch, position.size), position.size)
+    root = tree.root()
+    if root != position.root:
+        raise DamagedLogError(
+            f"root of the stored tiles at size {position.size}", position.root.hex(), root.hex()
+        )
+    return tree
+
+
+def decode_upload(upload: PendingUpload) -> list[Link]:
+    """The links of an upload. Raises DamagedLogError for an entry that is none."""
+    links = []
+    for ordinal, entry in enumerate(upload.entries):
+        try:
+            links.append(decode_link(entry))
+        except MalformedLinkError as error:
+            raise DamagedLogError(
+                f"upload {upload.id}, entry {ordinal}", "a link", str(error)
+            ) from error
+    return links
+
+
+def _apply(
+    index: int, links: Sequence[Sequence[Link]], states: Mapping[bytes, SubjectState]
+) -> tuple[dict[bytes, SubjectState], int]:
+    """The states of the subjects that changed, and how many links changed nothing."""
+    touched: dict[bytes, SubjectState] = {}
+    ignored = 0
+    for upload in links:
+        for link in upload:
+            state = apply_link(touched.get(link.key) or states.get(link.key), link, index)
+            if state is None:
+                ignored += 1
+            else:
+                touched[link.key] = state
+            index += 1
+    return touched, ignored
+
+
+def _indexes(start: int, uploads: Sequence[PendingUpload]) -> tuple[tuple[int, int], ...]:
+    indexes = []
+    for upload in uploads:
+        indexes.append((upload.id, start))
+        start += len(upload.entries)
+    return tuple(indexes)

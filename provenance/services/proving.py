@@ -1,0 +1,438 @@
+"""Passports: everything that a reader needs to check one subject, out of the published log.
+
+    with one snapshot:  publication -> map brought to exactly that size
+                        history of the subject -> trace -> histories it leads to -> …
+                        histories of the parties that sealed any of it, and of the operator
+    then:               map proofs, log proofs, seals with paths, the bundle
+
+Everything in a bundle belongs to one published checkpoint. The map is in memory and moves on with
+each publication; a passport that was begun under an older one than the map now holds is begun again
+(rarely more than once: a publication takes place a few times a second at most).
+
+What never changes is remembered: a history under the map value that names it, hashes of full
+subtrees of the log, tiles, seals' trees. So a passport of a subject seen before costs its proofs,
+and the chain of a brand's keys is read once, not once a passport. Nothing here is believed by
+anybody: a wrong memory would give a bundle that does not verify.
+
+Left to others: what a trace is (`domain.trace`), the bundle's form (`domain.passport`), who may see
+which disclosure (here: what is public).
+"""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import Connection
+
+from merkle.keymap import KeyMap
+from merkle.proofs import prove_inclusion
+from merkle.tiles import TILE_WIDTH, TileHashReader, decode_bundle, entries_path
+from merkle.tree import HashReader, MemoryTree
+from provenance.domain.chain import Link, decode_link, subject_key
+from provenance.domain.errors import UnavailableError
+from provenance.domain.event import Event, subjects_of
+from provenance.domain.ledger import MapHead, decode_entry, map_value
+from provenance.domain.party import operator_uri
+from provenance.domain.passport import (
+    AbsentSubject,
+    BundledEvent,
+    MapEntry,
+    MapHeadProof,
+    Passport,
+    PresentSubject,
+)
+from provenance.domain.seal import Seal, parse_seal
+from provenance.domain.trace import Step, read_chain, walk
+from provenance.services.cache import Cache
+from provenance.storage import keymap as map_rows
+from provenance.storage import log
+from provenance.storage.disclosures import read_disclosures
+from provenance.storage.errors import StoreInconsistentError
+from provenance.storage.events import read_seals
+from provenance.storage.histories import HistoryRow, read_histories
+from provenance.storage.log import Publication
+from provenance.storage.session import Database
+from provenance.storage.tiles import TileStore, read_tile
+from qr.identifier import canonical_identifier
+
+_ATTEMPTS = 8
+
+Place = tuple[int, int]
+"""Where an event is stored: (upload id, leaf)."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Event:
+    """An event of a history; `concealing` if a disclosure could apply to it."""
+
+    place: Place
+    event: Event
+    party: str
+    own_proof: bool
+    concealing: bool
+
+
+@dataclass(frozen=True, slots=True)
+class _History:
+    """One subject's published history, as the map value `value` names it."""
+
+    uri: str
+    entry: MapEntry
+    links: tuple[Link, ...]
+    events: tuple[_Event, ...]
+    steps: tuple[Step, ...]
+
+    @property
+    def value(self) -> bytes:
+        """The map value that this history gives."""
+        entry = self.entry
+        return map_value(entry.count, entry.head, entry.root, entry.index)
+
+
+@dataclass(frozen=True, slots=True)
+class _SealTree:
+    seal: Seal
+    tree: MemoryTree
+
+
+@dataclass(frozen=True, slots=True)
+class _Snapshot:
+    """What one passport stands on. `head` is the published map head and its proof."""
+
+    publication: Publication
+    head: MapHeadProof
+
+
+class _MovedOnError(Exception):
+    """The map in memory is already that of a later publication than this passport's."""
+
+
+class Prover:
+    """Builds passports for all threads of one process. Loads the map when first asked.
+
+    The map takes about 300 bytes a subject, and some seconds to load a million of them.
+    """
+
+    def __init__(self, database: Database, tiles: TileStore, origin: str) -> None:
+        self._database = database
+        self._tiles = tiles
+        self.operator = operator_uri(origin)
+        self._lock = threading.RLock()  # owns the three below
+        self._keymap = KeyMap()
+        self._size = 0
+        self._head: MapHeadProof | None = None
+        self._histories: Cache[bytes, _History] = Cache(50_000, lambda one: len(one.links))
+        self._seals: Cache[int, _SealTree] = Cache(400_000, lambda one: one.tree.size + 1)
+        self._tile_bytes: Cache[str, bytes] = Cache(2_000)
+        self._hashes: Cache[tuple[int, int], bytes] = Cache(200_000)
+
+    def published(self) -> tuple[int, bytes]:
+        """Size and note (with cosignatures) of what readers may see.
+
+        Raises UnavailableError before the first publication.
+        """
+        with self._database.read() as connection:
+            publication = _read_publication(connection)
+        return publication.size, publication.note
+
+    def is_covered(self, upload_id: int) -> bool:
+        """Are all links of an accepted upload published? False for an upload that is not there."""
+        with self._database.read() as connection:
+            return bool(log.is_covered(connection, upload_id))
+
+    def passport(self, uri: str) -> dict[str, Any]:
+        """The bundle of docs/formats.md section 8 for any spelling of a subject's identifier.
+
+        For a subject without history: the bundle that proves its absence. The value shares parts
+        with later ones and is not to be changed. Raises qr.errors.QrError for a malformed EPC URN,
+        UnavailableError before the first publication, StoreInconsistentError.
+        """
+        subject = canonical_identifier(uri)
+        for _ in range(_ATTEMPTS):
+            try:
+                return self._passport(subject)
+            except _MovedOnError:
+                continue
+        raise UnavailableError(
+            "log-moving",
+            f"the log was published {_ATTEMPTS} times while one passport was made, or its database "
+            "was replaced by an older one",
+            remedy="try again; if it happens again, restart the server and run `provenance fsck`",
+        )
+
+    def _passport(self, subject: str) -> dict[str, Any]:
+        with self._database.read() as connection:
+            snapshot = self._follow(connection)
+            size = snapshot.publication.size
+            collection = _Collection(self, connection, size)
+            collection.collect(subject)
+            seals = self._load_seals(connection, collection.uploads())
+            disclosures = read_disclosures(connection, collection.concealing())
+        reader = self.reader(size)
+        with self._lock:
+            self.require_size(size)
+            subjects = tuple(self._prove(uri, collection, reader) for uri in collection.order)
+        numbers = {upload: number for number, upload in enumerate(seals)}
+        texts = {place: tuple(row.text for row in rows) for place, rows in disclosures.items()}
+        return Passport(
+            checkpoint=snapshot.publication.note.decode(),
+            map_head=snapshot.head,
+            subjects=subjects,
+            seals=tuple(one.seal for one in seals.values()),
+            events=tuple(
+                _bundle(one, seals.get(one.place[0]), numbers, texts.get(one.place, ()))
+                for one in collection.events()
+            ),
+        ).to_json()
+
+    # The map
+
+    def _follow(self, connection: Connection) -> _Snapshot:
+        """Bring the map to the publication of this snapshot. Raises _MovedOnError if it is past."""
+        publication = _read_publication(connection)
+        with self._lock:
+            if self._size > publication.size:
+                raise _MovedOnError
+            if self._size < publication.size or self._head is None:
+                self._move(connection, publication)
+            assert self._head is not None  # noqa: S101 -- set by _move
+            return _Snapshot(publication, self._head)
+
+    def _move(self, connection: Connection, publication: Publication) -> None:
+        """Take over the leaves that are newer than ours; a failure here leaves an empty map."""
+        size, keymap = self._size, self._keymap
+        self._size, self._keymap, self._head = 0, KeyMap(), None
+        if size:
+            keymap.update(map_rows.read_values(connection, above=size))
+        else:
+            keymap = KeyMap.build(map_rows.read_values(connection))
+        head = self._read_head(publication.size)
+        if head.root != keymap.root():
+            raise StoreInconsistentError(
+                f"map of the stored leaves at size {publication.size}: expected root "
+                f"{head.root.hex()}, found {keymap.root().hex()}; run `provenance fsck`"
+            )
+        proof = prove_inclusion(head.index, publication.size, self.reader(publication.size))
+        self._head = MapHeadProof(head.format(), tuple(proof))
+        self._size, self._keymap = publication.size, keymap
+
+    def _read_head(self, size: int) -> MapHead:
+        index, place = divmod(size - 1, TILE_WIDTH)
+        data = read_tile(self._tiles, entries_path(index, place + 1))
+        head = decode_entry(decode_bundle(data, place + 1)[-1])
+        if not isinstance(head, MapHead) or head.index != size - 1:
+            raise StoreInconsistentError(f"entry {size - 1} is not the map head of its size")
+        return head
+
+    def require_size(self, size: int) -> None:
+        """Raise _MovedOnError unless the map is still that of `size`; the lock is held."""
+        if self._size != size:
+            raise _MovedOnError
+
+    def values(self, uris: Sequence[str], size: int) -> dict[str, bytes | None]:
+        """The map values of subjects at `size`; None for one that is absent."""
+        with self._lock:
+            self.require_size(size)
+            return {uri: self._keymap.get(subject_key(uri)) for uri in uris}
+
+    def _prove(
+        self, uri: str, collection: _Collection, reader: HashReader
+    ) -> PresentSubject | AbsentSubject:
+        proof = self._keymap.prove(subject_key(uri))
+        history = collection.histories.get(uri)
+        if history is None:
+            return AbsentSubject(uri, proof)
+        inclusion = prove_inclusion(history.entry.index, collection.size, reader)
+        return PresentSubject(uri, history.links, history.entry, proof, tuple(inclusion))
+
+    # Stored things that never change
+
+    def histories(self, connection: Connection, values: Mapping[str, bytes]) -> dict[str, _History]:
+        """The histories that the map values name, remembered or read in one statement."""
+        found = {}
+        missing = []
+        for uri, value in values.items():
+            history = self._histories.get(value)
+            if history is None:
+                missing.append(uri)
+            else:
+                found[uri] = history
+        for history in _read_histories(connection, missing):
+            if history.value != values[history.uri]:
+                raise StoreInconsistentError(
+                    f"{history.uri}: the stored leaf is not the map's; run `provenance fsck`"
+                )
+            self._histories.put(history.value, history)
+            found[history.uri] = history
+        if len(found) != len(values):
+            absent = sorted(values.keys() - found.keys())
+            raise StoreInconsistentError(f"no history is stored for {absent[0]}")
+        return found
+
+    def _load_seals(self, connection: Connection, uploads: Sequence[int]) -> dict[int, _SealTree]:
+        """Seals by upload id, in the order given; uploads of events with own proofs have none."""
+        known = {upload: self._seals.get(upload) for upload in uploads}
+        rows = read_seals(connection, [upload for upload, one in known.items() if one is None])
+        for upload, row in rows.items():
+            tree = MemoryTree()
+            tree.extend(row.leaves[i : i + 32] for i in range(0, len(row.leaves), 32))
+            known[upload] = one = _SealTree(parse_seal(row.canonical), tree)
+            self._seals.put(upload, one)
+        return {upload: one for upload, one in known.items() if one is not None}
+
+    def reader(self, size: int) -> HashReader:
+        """Hashes of the log's subtrees, remembered: a full subtree never changes."""
+        return _RememberingReader(TileHashReader(self._fetch, size), self._hashes)
+
+    def _fetch(self, path: str) -> bytes:
+        data = self._tile_bytes.get(path)
+        if data is None:
+            data = read_tile(self._tiles, path)
+            self._tile_bytes.put(path, data)
+        return data
+
+
+class _Collection:
+    """The histories of one passport, found by walking; `order` is that of the bundle."""
+
+    def __init__(self, prover: Prover, connection: Connection, size: int) -> None:
+        self.size = size
+        self.order: tuple[str, ...] = ()
+        self.histories: dict[str, _History] = {}
+        self._prover = prover
+        self._connection = connection
+        self._asked: set[str] = set()
+
+    def collect(self, subject: str) -> None:
+        """Load the subject, what its trace visits, and the parties."""
+        self._load([subject])
+        if subject not in self.histories:
+            self.order = (subject,)  # proved absent: nobody sealed anything
+            return
+        order = dict.fromkeys(self._trace(subject))
+        while missing := [uri for uri in self._parties(order) if uri not in order]:
+            self._load(missing)
+            order.update(dict.fromkeys(missing))
+        self.order = tuple(order)
+
+    def _trace(self, subject: str) -> Sequence[str]:
+        """Walk until every subject visited is loaded: one round, and one load, a level."""
+        while True:
+            missing: dict[str, None] = {}
+
+            def load(uri: str, missing: dict[str, None] = missing) -> Sequence[Step] | None:
+                if uri not in self._asked:
+                    missing[uri] = None
+                    return ()  # as if it led nowhere; the next round knows better
+                history = self.histories.get(uri)
+                return None if history is None else history.steps
+
+            trace = walk(subject, load)
+            if not missing:
+                return trace.subjects
+            self._load(list(missing))
+
+    def _parties(self, uris: Mapping[str, None]) -> list[str]:
+        signers = dict.fromkeys(
+            one.party
+            for uri in uris
+            if (history := self.histories.get(uri)) is not None
+            for one in history.events
+        )
+        return [*signers, self._prover.operator]
+
+    def _load(self, uris: Sequence[str]) -> None:
+        values = self._prover.values(uris, self.size)
+        present = {uri: value for uri, value in values.items() if value is not None}
+        self.histories.update(self._prover.histories(self._connection, present))
+        self._asked.update(uris)
+
+    def events(self) -> list[_Event]:
+        """Every event once, in the order of subjects and links."""
+        found: dict[Place, _Event] = {}
+        for uri in self.order:
+            if (history := self.histories.get(uri)) is not None:
+                for one in history.events:
+                    found.setdefault(one.place, one)
+        return list(found.values())
+
+    def uploads(self) -> list[int]:
+        """Uploads whose seals are needed, in order of first use."""
+        return list(dict.fromkeys(one.place[0] for one in self.events() if not one.own_proof))
+
+    def concealing(self) -> list[Place]:
+        """Events to which disclosures may apply."""
+        return [one.place for one in self.events() if one.concealing]
+
+
+class _RememberingReader:
+    """A `HashReader` in front of another that keeps what it read."""
+
+    def __init__(self, behind: HashReader, memory: Cache[tuple[int, int], bytes]) -> None:
+        self._behind = behind
+        self._memory = memory
+
+    def read_hash(self, level: int, index: int) -> bytes:
+        """See `merkle.tree.HashReader.read_hash`."""
+        known = self._memory.get((level, index))
+        if known is None:
+            known = self._behind.read_hash(level, index)
+            self._memory.put((level, index), known)
+        return known
+
+
+def _read_publication(connection: Connection) -> Publication:
+    publication = log.read_publication(connection)
+    if publication is None:
+        raise UnavailableError(
+            "not-published-yet",
+            "this log has not published anything yet",
+            remedy="start the sequencer (`provenance serve` does), then ask again",
+        )
+    return publication
+
+
+def _read_histories(connection: Connection, uris: Sequence[str]) -> list[_History]:
+    rows: dict[str, list[HistoryRow]] = {}
+    for row in read_histories(connection, uris) if uris else ():
+        rows.setdefault(row.uri, []).append(row)
+    return [_history(uri, chain) for uri, chain in rows.items()]
+
+
+def _history(uri: str, rows: Sequence[HistoryRow]) -> _History:
+    links = tuple(decode_link(row.link) for row in rows)
+    events = tuple(map(_event, rows))
+    steps = read_chain(
+        (one.event, link.time, one.party) for one, link in zip(events, links, strict=True)
+    )
+    first = rows[0]
+    entry = MapEntry(first.count, first.head, first.root, first.index)
+    return _History(uri, entry, links, events, tuple(steps))
+
+
+def _event(row: HistoryRow) -> _Event:
+    # The bytes are canonical since capture (fsck proves it): no need to judge them at each reading.
+    document = json.loads(row.event)
+    event = Event(document, row.event, row.hash, subjects_of(document), row.event_time)
+    concealing = b'"prov:_sd":' in row.event
+    return _Event((row.upload_id, row.leaf), event, row.party, "proof" in document, concealing)
+
+
+def _bundle(
+    one: _Event,
+    sealed: _SealTree | None,
+    numbers: Mapping[int, int],
+    disclosures: tuple[str, ...],
+) -> BundledEvent:
+    document = one.event.document
+    if one.own_proof:
+        return BundledEvent(document, None, 0, (), disclosures)
+    upload, leaf = one.place
+    if sealed is None:
+        raise StoreInconsistentError(f"upload {upload} has no seal; run `provenance fsck`")
+    path = prove_inclusion(leaf, sealed.tree.size, sealed.tree)
+    return BundledEvent(document, numbers[upload], leaf, tuple(path), disclosures)

@@ -1,0 +1,45 @@
+"""Plain questions about what is stored: parties as they stand now, receipts as given, tiles.
+
+Read only. Nothing here is proof: the proof of a party is its passport.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from provenance.domain.party import Party
+from provenance.services.receipts import unpack_receipt
+from provenance.storage import events as event_rows
+from provenance.storage import parties as party_rows
+from provenance.storage.session import Database
+from provenance.storage.tiles import TileMissingError, TileStore
+
+
+def list_parties(database: Database, *, after: str = "", limit: int = 1_000) -> list[Party]:
+    """Parties in order of URI, at most `limit`, starting behind the URI `after`."""
+    with database.read() as connection:
+        rows = party_rows.list_parties(connection, after=after, limit=limit)
+    return [Party.from_json(json.loads(row.state)) for row in rows]
+
+
+def find_party(database: Database, uri: str) -> Party | None:
+    """The party of this canonical URI, or None."""
+    with database.read() as connection:
+        row = party_rows.find_parties(connection, [uri]).get(uri)
+    return None if row is None else Party.from_json(json.loads(row.state))
+
+
+def find_receipt(database: Database, seal_hash: bytes) -> dict[str, Any] | None:
+    """The capture receipt of the batch under this seal (32 bytes), as first given, or None."""
+    with database.read() as connection:
+        stored = event_rows.find_sealed_upload(connection, seal_hash)
+    return None if stored is None else unpack_receipt(stored.answers, stored.leaves)
+
+
+def read_tile(tiles: TileStore, path: str) -> bytes | None:
+    """The bytes at a tile path, or None. Raises merkle's TilePathError for any other path."""
+    try:
+        return tiles.read(path)
+    except TileMissingError:
+        return None

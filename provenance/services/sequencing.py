@@ -1,0 +1,401 @@
+"""The sequencer: accepted links become a larger log, a checkpoint, and something readers may see.
+
+One at a time, under a lease with a fencing token; a second one waits and takes over when the lease
+expires. What a batch is worth is decided at one point, the compare-and-swap of step 3. The order of
+durable writes, and what a crash after each leaves:
+
+1. Read, in one snapshot: uploads without an index, in id order, and the states of their subjects.
+2. Work out (:mod:`provenance.services.growth`): entries, map, map head, root; sign the checkpoint.
+   Nothing is written yet; a crash loses nothing but work.
+3. **Commit**, one transaction: the lease is renewed (token), `log_state` moves from exactly the old
+   state to the new, the uploads get their indexes. From here on the batch is part of the log. A
+   crash leaves a signed state that nobody has seen and everything that is needed to publish it.
+4. The copy beside the keys (`storage.tiles.LastSigned`). Before any step that lets the checkpoint
+   out, so that whatever readers may have seen is never forgotten with the database; after the
+   commit, so that it never claims what was not committed.
+5. Tiles and entry bundles, immutable. Before publication: a reader who sees a checkpoint finds all
+   its tiles. A crash leaves tiles that nobody asks for yet; writing them again changes nothing.
+6. Cosign, check the quorum, **publish**, one transaction: lease renewed, `publication`, the map
+   leaves of the subjects touched, the uploads' copies of their links dropped, and inside it, before
+   its commit, the checkpoint file. The file goes first because what waits for the row ("is my
+   upload published?") must then find it in the file; and it goes inside because the transaction
+   holds the lease's row: a sequencer that was asleep while another took over can no longer put an
+   older file over a newer one. A crash between the two leaves a file ahead of the row, of a
+   checkpoint that is committed and whose tiles are there; recovery does step 6 again.
+7. Partial tiles whose full tile is published now are discarded. They are copies; nothing depends
+   on it.
+
+After a failure the outcome of the last write is unknown, so nothing that was in memory is used
+again: the next round starts with :func:`provenance.services.recovery.recover` and does what is
+missing by these same functions. A new batch is begun only when the one before is published, so
+there is never more than one to redo.
+
+No new uploads: no new entry. The same checkpoint is cosigned again when its cosignatures are older
+than `refresh_ms`, so that it stays fresh.
+
+Sources: Sunlight (order of lock, tiles, publication), Tessera (file rules), C2SP tlog-tiles.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from sqlalchemy import Connection
+
+from merkle.checkpoint import Checkpoint
+from merkle.keymap import KeyMap
+from merkle.note import Note, NoteSignature, Signer, open_note, parse_note, sign_note
+from merkle.policy import Policy
+from merkle.tiles import addresses_for
+from provenance.crypto.signing import Cosigner, verify_ed25519
+from provenance.domain.errors import DomainError
+from provenance.services.growth import Growth, Position, decode_upload, grow
+from provenance.services.recovery import SequencerRefusalError, recover
+from provenance.storage import keymap as map_rows
+from provenance.storage import leases, log
+from provenance.storage.leases import Lease, LeaseLostError
+from provenance.storage.log import LogState, Publication
+from provenance.storage.session import Database
+from provenance.storage.tiles import LastSigned, TileStore, read_tile
+
+__all__ = [
+    "ClockCosigning",
+    "Cosigning",
+    "CosigningError",
+    "Published",
+    "QuorumError",
+    "Sequencer",
+    "SequencerOptions",
+    "SequencerRefusalError",
+]
+
+LEASE: str = "sequencer"
+
+_logger = logging.getLogger(__name__)
+
+
+class CosigningError(DomainError):
+    """A cosigner did not answer, or said no. The others may be enough."""
+
+
+class QuorumError(DomainError):
+    """Too few cosignatures for the policy. The batch is signed and committed, and not published."""
+
+
+class Cosigning(Protocol):
+    """Somebody who cosigns checkpoints: our own clock, a witness far away."""
+
+    def __call__(self, note: Note) -> Sequence[NoteSignature]:
+        """Signature lines over the checkpoint `note`, which bears the log's line alone.
+
+        Its tiles are written already, so that consistency proofs can be read from them. Raises
+        CosigningError; every line is verified before it is used.
+        """
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class ClockCosigning:
+    """The operator's own cosigner: it gives a checkpoint its age, and is not independent."""
+
+    cosigner: Cosigner
+    clock: Callable[[], int]
+
+    def __call__(self, note: Note) -> Sequence[NoteSignature]:
+        return (self.cosigner.cosign(note.text.encode(), self.clock() // 1000),)
+
+
+@dataclass(frozen=True, slots=True)
+class SequencerOptions:
+    """Bounds and times; `_ms` are milliseconds."""
+
+    max_links: int = 5_000
+    """Links in one batch; an upload is never divided, so a larger one makes a larger batch."""
+    lease_ms: int = 10_000
+    """How long a lease stands that its holder does not renew."""
+    refresh_ms: int = 300_000
+    """Age of the cosignatures at which the same checkpoint is cosigned again."""
+    interval_ms: int = 250
+    """Pause between two rounds of `run` that found nothing to do."""
+
+
+@dataclass(frozen=True, slots=True)
+class Published:
+    """What a round made visible: `links` 0 and `refreshed` true when only its age is new."""
+
+    size: int
+    note: bytes
+    links: int
+    refreshed: bool = False
+
+
+@dataclass(slots=True)
+class _Log:
+    """The published log as this process knows it, valid while the lease is ours."""
+
+    state: LogState
+    position: Position
+    keymap: KeyMap
+    cosigned_at: int
+
+
+class Sequencer:
+    """See the module text. One instance belongs to one thread.
+
+    `signer` signs checkpoints; its name is the log's origin and its key stands in `policy`, which
+    also names the witnesses and the quorum without which nothing is published. `clock` gives
+    milliseconds since 1970. `holder` names this process in the lease, for people.
+    """
+
+    def __init__(
+        self,
+        database: Database,
+        tiles: TileStore,
+        last_signed: LastSigned,
+        *,
+        signer: Signer,
+        policy: Policy,
+        cosigners: Sequence[Cosigning],
+        clock: Callable[[], int],
+        holder: str,
+        options: SequencerOptions | None = None,
+    ) -> None:
+        self.origin = signer.name
+        self.options = options or SequencerOptions()
+        self._database = database
+        self._tiles = tiles
+        self._last_signed = last_signed
+        self._signer = signer
+        self._policy = policy
+        self._cosigners = tuple(cosigners)
+        self._clock = clock
+        self._holder = holder
+        self._log_verifiers = policy.log_verifiers(self.origin, verify_ed25519)
+        self._witness_verifiers = policy.witness_verifiers(verify_ed25519)
+        if signer.key_id not in {judge.key_id for judge in self._log_verifiers}:
+            raise SequencerRefusalError(
+                f"the log key of {self.origin} has id {signer.key_id.hex()}",
+                "the policy that readers are given does not list it",
+            )
+        self._lease: Lease | None = None
+        self._log: _Log | None = None
+
+    def start(self) -> bool:
+        """Take the lease, compare all that was signed, complete what a crash left.
+
+        On a database without a log: the first checkpoint, whose one entry is the map head of the
+        empty map. False while another sequencer holds the lease. Raises SequencerRefusalError (do
+        not try again), QuorumError, errors of the stores and LeaseLostError (try again).
+        """
+        if not self._hold_lease():
+            return False
+        self._load()
+        return True
+
+    def run_once(self) -> Published | None:
+        """One round: a batch, or a fresh cosignature, or nothing. None as well while waiting.
+
+        Errors as in `start`. After any of them the next call starts from what is stored.
+        """
+        if not self._hold_lease():
+            return None
+        try:
+            published = None if self._log is not None else self._load()
+            return published or self._sequence() or self._refresh_if_old()
+        except BaseException:
+            self._log = None
+            raise
+
+    def run(self, stop: threading.Event, *, retry_ms: int = 1_000) -> None:
+        """Rounds until `stop` is set; gives the lease back at the end.
+
+        Failures of stores and cosigners are logged and tried again after `retry_ms`. Raises
+        SequencerRefusalError at once: then the lease is kept until it expires, so that an operator
+        sees the alarm before another process with less evidence signs instead.
+        """
+        while not stop.is_set():
+            try:
+                pause = 0 if self.run_once() is not None else self.options.interval_ms
+            except SequencerRefusalError:
+                raise
+            except Exception:
+                _logger.exception("sequencer: round failed; starting again from what is stored")
+                pause = retry_ms
+            stop.wait(pause / 1000)
+        self.release()
+
+    def release(self) -> None:
+        """Give the lease up, so that the next sequencer need not wait for it to expire."""
+        lease, self._lease, self._log = self._lease, None, None
+        if lease is not None:
+            with self._database.write() as connection:
+                leases.release(connection, lease)
+
+    # The lease
+
+    def _hold_lease(self) -> bool:
+        now = self._clock()
+        if self._lease is None:
+            with self._database.read() as connection:
+                if not leases.is_free(connection, LEASE, now=now):
+                    return False
+            with self._database.write() as connection:
+                self._lease = leases.acquire(
+                    connection, LEASE, self._holder, now=now, term=self.options.lease_ms
+                )
+            return self._lease is not None
+        if self._lease.expires_at - now <= self.options.lease_ms // 2:
+            try:
+                with self._database.write() as connection:
+                    self._renew(connection)
+            except LeaseLostError:
+                return False
+        return True
+
+    def _renew(self, connection: Connection) -> Lease:
+        """Lock the lease for this transaction; whoever has lost it forgets all it knew."""
+        assert self._lease is not None  # noqa: S101 -- every round begins with _hold_lease
+        try:
+            self._lease = leases.renew(
+                connection, self._lease, now=self._clock(), term=self.options.lease_ms
+            )
+        except LeaseLostError:
+            self._lease = self._log = None
+            raise
+        return self._lease
+
+    # Rounds
+
+    def _load(self) -> Published | None:
+        """Compare, and complete; what that made visible, if anything."""
+        with self._database.read() as connection:
+            found = recover(
+                connection, self._tiles, self._last_signed, self._log_verifiers, self.origin
+            )
+            publication = log.read_publication(connection)
+        if found.state is None:
+            genesis = grow(
+                Position(),
+                uploads=(),
+                links=(),
+                states={},
+                keymap=found.keymap,
+                fetch=self._fetch,
+            )
+            return self._commit(None, genesis, found.keymap)
+        if found.last_signed is None or found.last_signed.size < found.state.size:
+            # None: a new machine, or a file lost. Its evidence is gone either way; the other three
+            # places agree, and refusing would make every take-over by another machine impossible.
+            self._last_signed.write(found.state.note)
+        if found.growth is not None:
+            return self._publish(found.state, found.growth, found.keymap)
+        assert publication is not None  # noqa: S101 -- recover has compared it with the state
+        self._log = _Log(found.state, found.position, found.keymap, publication.published_at)
+        if self._tiles.read_checkpoint() != publication.note:
+            return self._refresh()
+        return None
+
+    def _sequence(self) -> Published | None:
+        """Steps 1 to 7 for one batch; None if no upload waits."""
+        known = self._log
+        assert known is not None  # noqa: S101 -- loaded at the beginning of the round
+        with self._database.read() as connection:
+            uploads = log.pending_uploads(connection, self.options.max_links)
+            if not uploads:
+                return None
+            links = [decode_upload(upload) for upload in uploads]
+            keys = list({link.key for upload in links for link in upload})
+            states = map_rows.read_states(connection, keys)
+        growth = grow(
+            known.position,
+            uploads=uploads,
+            links=links,
+            states=states,
+            keymap=known.keymap,
+            fetch=self._fetch,
+        )
+        return self._commit(known.state, growth, known.keymap)
+
+    def _commit(self, old: LogState | None, growth: Growth, keymap: KeyMap) -> Published:
+        """Steps 3 and 4, then the rest."""
+        after = growth.after
+        checkpoint = Checkpoint(self.origin, after.size, after.root)
+        note = sign_note(checkpoint.format(), [self._signer])
+        with self._database.write() as connection:
+            new = LogState(
+                size=after.size,
+                note=note,
+                map_root=after.map_root,
+                map_head_index=growth.head.index,
+                subjects=after.subjects,
+                ignored=after.ignored,
+                fence=self._renew(connection).token,
+            )
+            log.commit_state(connection, old, new)
+            log.assign_indexes(connection, growth.indexes)
+        self._last_signed.write(note)
+        return self._publish(new, growth, keymap)
+
+    def _publish(self, state: LogState, growth: Growth, keymap: KeyMap) -> Published:
+        """Steps 5 to 7, by the same code after a commit and after a crash."""
+        for path, data in growth.files():
+            self._tiles.write_immutable(path, data)
+        publication = self._cosign(state)
+        with self._database.write() as connection:
+            self._renew(connection)
+            log.write_publication(connection, publication)
+            map_rows.write_states(connection, growth.states, state.size)
+            log.forget_entries(connection, [upload for upload, _ in growth.indexes])
+            self._tiles.write_checkpoint(publication.note)
+        self._log = _Log(state, growth.after, keymap, publication.published_at)
+        self._discard_partials(growth)
+        return Published(state.size, publication.note, growth.links)
+
+    def _discard_partials(self, growth: Growth) -> None:
+        for address in addresses_for(growth.before.size, growth.after.size):
+            if address.is_full:
+                self._tiles.discard_partials(address.path())
+
+    def _refresh_if_old(self) -> Published | None:
+        assert self._log is not None  # noqa: S101 -- loaded at the beginning of the round
+        age = self._clock() - self._log.cosigned_at
+        return self._refresh() if age >= self.options.refresh_ms else None
+
+    def _refresh(self) -> Published:
+        """Publish the same checkpoint under new cosignatures."""
+        assert self._log is not None  # noqa: S101 -- loaded at the beginning of the round
+        publication = self._cosign(self._log.state)
+        with self._database.write() as connection:
+            self._renew(connection)
+            log.write_publication(connection, publication)
+            self._tiles.write_checkpoint(publication.note)
+        self._log.cosigned_at = publication.published_at
+        return Published(publication.size, publication.note, 0, refreshed=True)
+
+    def _cosign(self, state: LogState) -> Publication:
+        """The signed checkpoint with enough good cosignatures. Raises QuorumError."""
+        now = self._clock()
+        note = parse_note(state.note)
+        lines: list[NoteSignature] = []
+        for cosigner in self._cosigners:
+            try:
+                lines += cosigner(note)
+            except CosigningError as error:
+                _logger.warning("sequencer: a cosigner failed: %s", error)
+        whole = note.with_signatures(lines).format()
+        opened = open_note(whole, [*self._log_verifiers, *self._witness_verifiers])
+        witnesses = [self._policy.witness_of(line) for line in opened.verified]
+        names = {witness.name for witness in witnesses if witness is not None}
+        if not self._policy.is_satisfied(names):
+            raise QuorumError(
+                f"checkpoint of size {state.size} is not published: the policy's quorum "
+                f"{self._policy.quorum} needs more than {sorted(names) or 'no cosignature'}"
+            )
+        return Publication(state.size, whole, now)
+
+    def _fetch(self, path: str) -> bytes:
+        return read_tile(self._tiles, path)

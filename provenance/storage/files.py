@@ -1,0 +1,130 @@
+"""Files that survive a power cut: written whole or not at all, on the disk when a call returns.
+
+Two kinds. An *immutable* file is put under its name once and never changes: it is written under a
+temporary name in the same directory and then **linked**, so that a name that exists already is
+never replaced; equal contents there are success (the write before us did survive), other contents
+are an error. A *mutable* file is written the same way and then **renamed** over the old one, so
+that a reader sees the old bytes or the new and nothing between.
+
+Rules, those of Tessera's POSIX store: the data is synced before the name exists, the directory is
+synced after, new directories are synced into their parents one by one. File systems without hard
+links or without a true fsync (NFS, s3fs) are not supported.
+
+Temporary files that a crash left behind start with a dot and end in ``.tmp``: nothing reads them.
+"""
+
+from __future__ import annotations
+
+import itertools
+import os
+from pathlib import Path
+
+from provenance.storage.errors import StorageError
+
+_FILE_MODE = 0o644
+_numbers = (
+    itertools.count()
+)  # with the process id it makes temporary names unique; next() is atomic
+
+
+class FileConflictError(StorageError):
+    """An immutable file exists and says something else. Nothing was changed."""
+
+    def __init__(self, path: Path) -> None:
+        super().__init__(
+            f"{path} exists with other contents: expected the bytes that this log implies, found "
+            "others; another log was written here, or the file was altered. "
+            "Run `provenance fsck`, and restore the directory that belongs to this database"
+        )
+        self.path = path
+
+
+class DurableDirectory:
+    """Files below `root`, made when first written to. Threads and processes may share it."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+        self._synced: set[Path] = (
+            set()
+        )  # directories whose names this process knows to be on the disk
+
+    def write_once(self, name: str, data: bytes) -> None:
+        """Make the file `name` hold `data` for ever; durable on return.
+
+        Raises FileConflictError when it holds other bytes, OSError when the disk fails (then the
+        file is whole or absent, and a repetition is harmless).
+        """
+        path = self.root / name
+        self._make(path.parent)
+        temporary = _write_temporary(path, data, _FILE_MODE)
+        try:
+            path.hardlink_to(temporary)
+        except FileExistsError:
+            if path.read_bytes() != data:
+                raise FileConflictError(path) from None
+        finally:
+            temporary.unlink()
+        # Also when the name was there: its writer may have died between its link and its sync.
+        sync_directory(path.parent)
+
+    def replace(self, name: str, data: bytes, mode: int = _FILE_MODE) -> None:
+        """Make the file `name` hold `data` in place of what it held; durable on return.
+
+        Raises OSError when the disk fails; then the file holds the old bytes or the new, whole.
+        """
+        path = self.root / name
+        self._make(path.parent)
+        temporary = _write_temporary(path, data, mode)
+        try:
+            temporary.replace(path)
+        except OSError:
+            temporary.unlink(missing_ok=True)
+            raise
+        sync_directory(path.parent)
+
+    def _make(self, path: Path) -> None:
+        """Have `path` exist durably, it and all between it and the parent of `root`.
+
+        A directory that exists may not be on the disk yet (its maker may have been killed before
+        the sync), so each is synced into its parent once a process.
+        """
+        if path in self._synced and path.is_dir():
+            return
+        if path == self.root:
+            path.mkdir(parents=True, exist_ok=True)
+        else:
+            self._make(path.parent)
+            path.mkdir(exist_ok=True)
+        sync_directory(path.parent)
+        self._synced.add(path)
+
+
+def sync_directory(path: Path) -> None:
+    """Bring the names in `path` to the disk."""
+    handle = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+def _write_temporary(path: Path, data: bytes, mode: int) -> Path:
+    temporary = path.parent / f".{path.name}.{os.getpid()}.{next(_numbers)}.tmp"
+    # A dead process's leftover may bear our name when process ids come round again.
+    temporary.unlink(missing_ok=True)
+    handle = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode)
+    try:
+        _write_all(handle, data)
+        os.fsync(handle)
+    except BaseException:
+        temporary.unlink(missing_ok=True)
+        raise
+    finally:
+        os.close(handle)
+    return temporary
+
+
+def _write_all(handle: int, data: bytes) -> None:
+    view = memoryview(data)
+    while view:  # a short write is legal, and happens on a disk that is almost full
+        view = view[os.write(handle, view) :]

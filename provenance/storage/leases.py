@@ -1,0 +1,106 @@
+"""Leases: who may do what only one may do, for how long, and with which fencing token.
+
+A lease is one row, moved by compare-and-swap. Its token grows by one with every change of hands,
+so a holder that slept through its own expiry is told apart from its successor even if both bear
+one name. Being the holder is a hint until a write is made: every durable write that the lease
+protects calls :func:`renew` in its own transaction, which locks the row (PostgreSQL) or the
+database (SQLite) until that commit. Nobody else can take the lease in between, and a writer that
+has lost it writes nothing.
+
+Time arrives as an argument, milliseconds since 1970, and should come from one clock or from clocks
+that agree within a fraction of the term. Clocks that disagree cost a needless change of hands,
+never a second writer: that is what the token is for.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+from sqlalchemy import Connection, select, update
+from sqlalchemy.dialects import postgresql, sqlite
+
+from provenance.storage.errors import StorageError
+from provenance.storage.tables import leases
+
+
+class LeaseLostError(StorageError):
+    """Another holder has taken the lease. The transaction that noticed must be rolled back."""
+
+
+@dataclass(frozen=True, slots=True)
+class Lease:
+    """A lease that was ours when it was last looked at; `expires_at` in milliseconds since 1970."""
+
+    name: str
+    holder: str
+    token: int
+    expires_at: int
+
+
+def is_free(connection: Connection, name: str, *, now: int) -> bool:
+    """Would :func:`acquire` find the lease free? A plain look, for those who wait."""
+    expires_at = connection.scalar(select(leases.c.expires_at).where(leases.c.name == name))
+    return expires_at is None or expires_at <= now
+
+
+def acquire(connection: Connection, name: str, holder: str, *, now: int, term: int) -> Lease | None:
+    """Take the lease if it is free, expired, or was never taken; None while another's stands.
+
+    `term` in milliseconds. A holder that asks for its own standing lease again waits like any
+    other: two processes may bear one name by mistake.
+    """
+    _ensure_row(connection, name)
+    row = connection.execute(select(leases).where(leases.c.name == name)).one()
+    if row.expires_at > now:
+        return None
+    taken = connection.execute(
+        update(leases)
+        .where(leases.c.name == name, leases.c.token == row.token, leases.c.expires_at <= now)
+        .values(holder=holder, token=row.token + 1, expires_at=now + term)
+    )
+    if taken.rowcount != 1:
+        return None  # somebody was quicker between the two statements
+    return Lease(name, holder, row.token + 1, now + term)
+
+
+def renew(connection: Connection, lease: Lease, *, now: int, term: int) -> Lease:
+    """Prolong the lease to `now + term` and lock it until the transaction ends.
+
+    An expired lease that nobody took is still ours: the token says so. Raises LeaseLostError.
+    """
+    expires_at = max(lease.expires_at, now + term)
+    kept = connection.execute(
+        update(leases)
+        .where(
+            leases.c.name == lease.name,
+            leases.c.holder == lease.holder,
+            leases.c.token == lease.token,
+        )
+        .values(expires_at=expires_at)
+    )
+    if kept.rowcount != 1:
+        row = connection.execute(select(leases).where(leases.c.name == lease.name)).one_or_none()
+        found = "no such lease" if row is None else f"{row.holder!r} with token {row.token}"
+        raise LeaseLostError(
+            f"lease {lease.name!r}: expected {lease.holder!r} with token {lease.token}, "
+            f"found {found}"
+        )
+    return replace(lease, expires_at=expires_at)
+
+
+def release(connection: Connection, lease: Lease) -> None:
+    """Give the lease up, so that the next one need not wait; nothing if it is lost already."""
+    connection.execute(
+        update(leases)
+        .where(leases.c.name == lease.name, leases.c.token == lease.token)
+        .values(expires_at=0)
+    )
+
+
+def _ensure_row(connection: Connection, name: str) -> None:
+    insert = sqlite.insert if connection.dialect.name == "sqlite" else postgresql.insert
+    connection.execute(
+        insert(leases)
+        .values(name=name, holder="", token=0, expires_at=0)
+        .on_conflict_do_nothing(index_elements=["name"])
+    )

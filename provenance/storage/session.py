@@ -1,0 +1,248 @@
+"""The database: its engine, its two kinds of transaction, and what they promise.
+
+    with database.read() as connection:    one consistent snapshot, cannot write
+    with database.write() as connection:   one durable transaction: all of it or nothing
+
+Promises of `write` when the block ends without an exception: the rows are on disk (SQLite WAL with
+synchronous=FULL; PostgreSQL with synchronous_commit not off). When it ends with one, nothing was
+kept, except that a commit *reported* as failed may have been kept (a lost connection): callers
+write so that a repetition is harmless.
+
+Concurrency: SQLite has one writer at a time, taken at the start (BEGIN IMMEDIATE), so that a writer
+never finds at its end that somebody was faster. On PostgreSQL writers run side by side under READ
+COMMITTED and lock rows in an order that every writer keeps: parties by id, new subjects by URI,
+subjects by id, then the `uploads` row.
+
+A `Database` connects when first asked, and again after a fork (gunicorn loads the application
+before it forks; a connection shared by two processes would mix their answers).
+Sources: sqlite.org/pragma.html, /wal.html, /lang_transaction.html; PostgreSQL manual chapters 13
+and 30.
+"""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any, Final, Literal
+
+import psycopg
+from sqlalchemy import URL, Connection, Engine, create_engine, event, make_url
+from sqlalchemy.engine.interfaces import DBAPIConnection
+from sqlalchemy.exc import ArgumentError, DBAPIError
+from sqlalchemy.exc import TimeoutError as PoolTimeoutError
+from sqlalchemy.pool import ConnectionPoolEntry
+
+from provenance.storage.errors import SchemaError, StoreConflictError, StoreUnavailableError
+
+Dialect = Literal["sqlite", "postgresql"]
+
+_WRITES: Final = "provenance_writes"
+_WAL_ATTEMPTS: Final = 50
+
+
+class Database:
+    """One database; safe to share between threads and to create before a fork."""
+
+    def __init__(self, url: URL, *, timeout_ms: int = 10_000, pool_size: int = 8) -> None:
+        self.url = url
+        self.dialect: Dialect = "sqlite" if url.get_backend_name() == "sqlite" else "postgresql"
+        self._timeout_ms = timeout_ms
+        self._pool_size = pool_size
+        self._engine: Engine | None = None
+        self._pid = 0
+        self._lock = threading.Lock()
+
+    @classmethod
+    def open(cls, url: str, *, timeout_ms: int = 10_000, pool_size: int = 8) -> Database:
+        """The database at `url`; no connection is made yet.
+
+        `timeout_ms` bounds the wait for another writer. Raises SchemaError for a URL that we cannot
+        serve: another product, or a SQLite database in memory (each connection would see its own).
+        """
+        try:
+            parsed = make_url(url)
+        except ArgumentError as error:
+            raise SchemaError("the database URL cannot be read: SCHEME://… is expected") from error
+        if parsed.drivername in {"postgresql", "postgres"}:
+            parsed = parsed.set(drivername="postgresql+psycopg")
+        if parsed.drivername not in {"sqlite", "sqlite+pysqlite", "postgresql+psycopg"}:
+            raise SchemaError(f"cannot use {parsed.drivername}; use sqlite or postgresql")
+        if parsed.get_backend_name() == "sqlite" and parsed.database in {None, "", ":memory:"}:
+            raise SchemaError("a SQLite database needs a file: sqlite:///PATH")
+        return cls(parsed, timeout_ms=timeout_ms, pool_size=pool_size)
+
+    @property
+    def engine(self) -> Engine:
+        """This process's engine."""
+        with self._lock:
+            if self._engine is None or self._pid != os.getpid():
+                if self._engine is not None:
+                    # The parent's sockets: forget them without closing, they are not ours.
+                    self._engine.dispose(close=False)
+                self._engine, self._pid = self._create_engine(), os.getpid()
+            return self._engine
+
+    def close(self) -> None:
+        """Close this process's connections; the next use opens new ones."""
+        with self._lock:
+            if self._engine is not None and self._pid == os.getpid():
+                self._engine.dispose()
+            self._engine = None
+
+    @contextmanager
+    def read(self) -> Iterator[Connection]:
+        """One snapshot: every statement of the block sees the same committed state.
+
+        Raises StoreUnavailableError when the database is away.
+        """
+        options: dict[str, Any] = {_WRITES: False}
+        if self.dialect == "postgresql":
+            options |= {"isolation_level": "REPEATABLE READ", "postgresql_readonly": True}
+        # Begun by the first statement, rolled back when the connection returns to the pool: nothing
+        # to commit, and so no commit that could fail.
+        with self._connect(options) as connection:
+            yield connection
+
+    @contextmanager
+    def write(self) -> Iterator[Connection]:
+        """One durable transaction, committed when the block ends, rolled back on any exception.
+
+        Raises StoreUnavailableError (away, busy too long, commit failed) and StoreConflictError
+        (a unique constraint or deadlock: somebody was faster; run the block again).
+        """
+        with self._connect({_WRITES: True}) as connection, connection.begin():
+            yield connection
+
+    @contextmanager
+    def _connect(self, options: dict[str, Any]) -> Iterator[Connection]:
+        with (
+            translated_errors(),
+            self.engine.connect().execution_options(**options) as connection,
+        ):
+            yield connection
+
+    def _create_engine(self) -> Engine:
+        if self.dialect == "sqlite":
+            engine = create_engine(
+                self.url,
+                pool_size=self._pool_size,
+                pool_timeout=self._timeout_ms / 1000,
+                connect_args={"timeout": self._timeout_ms / 1000},
+            )
+            event.listen(engine, "connect", self._prepare_sqlite)
+            event.listen(engine, "begin", _begin_sqlite)
+            return engine
+        engine = create_engine(
+            self.url,
+            pool_size=self._pool_size,
+            pool_timeout=self._timeout_ms / 1000,
+            # A connection that the server has closed meanwhile is replaced before it is used.
+            pool_pre_ping=True,
+            connect_args={"connect_timeout": max(2, self._timeout_ms // 1000)},
+        )
+        event.listen(engine, "connect", self._prepare_postgresql)
+        return engine
+
+    def _prepare_sqlite(self, raw: DBAPIConnection, _: ConnectionPoolEntry) -> None:
+        # The driver begins transactions by guessing from the statement; we say it ourselves.
+        raw.isolation_level = None
+        cursor = raw.cursor()
+        try:
+            cursor.execute(f"PRAGMA busy_timeout = {self._timeout_ms:d}")
+            _enable_wal(cursor)
+            cursor.execute("PRAGMA synchronous = FULL")
+            cursor.execute("PRAGMA foreign_keys = ON")
+        finally:
+            cursor.close()
+
+    def _prepare_postgresql(self, raw: DBAPIConnection, _: ConnectionPoolEntry) -> None:
+        cursor = raw.cursor()
+        try:
+            # An acknowledgement before the commit is on disk would be a broken promise.
+            cursor.execute("SHOW synchronous_commit")
+            if (cursor.fetchone() or ("",))[0] == "off":
+                cursor.execute("SET SESSION synchronous_commit = on")
+            cursor.execute(f"SET SESSION lock_timeout = {self._timeout_ms:d}")
+            cursor.execute("SET SESSION idle_in_transaction_session_timeout = 600000")
+            raw.commit()
+        finally:
+            cursor.close()
+
+
+@contextmanager
+def translated_errors() -> Iterator[None]:
+    """Errors of driver and SQLAlchemy as ours; those of the block's own code pass unchanged."""
+    try:
+        yield
+    except PoolTimeoutError as error:
+        raise StoreUnavailableError("no connection became free in time") from error
+    except (DBAPIError, psycopg.Error) as error:
+        # Bulk copies use psycopg itself, whose errors SQLAlchemy does not wrap.
+        raise _translate(error) from error
+
+
+def _translate(error: DBAPIError | psycopg.Error) -> Exception:
+    cause = error.orig if isinstance(error, DBAPIError) else error
+    if _is_lost_race(cause):
+        return StoreConflictError(_first_line(cause))
+    away = (
+        sqlite3.OperationalError,
+        sqlite3.InterfaceError,
+        psycopg.OperationalError,
+        psycopg.InterfaceError,
+    )
+    if isinstance(cause, away) and not _is_missing_table(cause):
+        return StoreUnavailableError(_first_line(cause))
+    return error
+
+
+def _is_lost_race(cause: BaseException | None) -> bool:
+    """A name or place that somebody took first; other constraints are our bugs, not races."""
+    if isinstance(cause, sqlite3.IntegrityError):
+        return cause.sqlite_errorname in {
+            "SQLITE_CONSTRAINT_UNIQUE",
+            "SQLITE_CONSTRAINT_PRIMARYKEY",
+        }
+    races = (
+        psycopg.errors.UniqueViolation,
+        psycopg.errors.SerializationFailure,
+        psycopg.errors.DeadlockDetected,
+    )
+    return isinstance(cause, races)
+
+
+def _is_missing_table(cause: BaseException) -> bool:
+    return isinstance(cause, sqlite3.OperationalError) and str(cause).startswith("no such")
+
+
+def _first_line(cause: BaseException | None) -> str:
+    return (str(cause).splitlines() or [type(cause).__name__])[0][:200]
+
+
+def _enable_wal(cursor: Any) -> None:
+    """Switch the file to write-ahead logging, which stays so.
+
+    The switch itself needs the file alone and ignores busy_timeout (sqlite.org/wal.html section 8),
+    so that two processes which open a new database at once have to take turns here.
+    """
+    for attempt in range(_WAL_ATTEMPTS):
+        try:
+            mode = cursor.execute("PRAGMA journal_mode = WAL").fetchone()[0]
+        except sqlite3.OperationalError:
+            if attempt == _WAL_ATTEMPTS - 1:
+                raise
+            time.sleep(0.02)
+            continue
+        if mode != "wal":
+            raise sqlite3.OperationalError(f"no write-ahead logging on this file system ({mode})")
+        return
+
+
+def _begin_sqlite(connection: Connection) -> None:
+    writes = connection.get_execution_options().get(_WRITES, True)
+    connection.exec_driver_sql(f"PRAGMA query_only = {'OFF' if writes else 'ON'}")
+    connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")

@@ -1,0 +1,94 @@
+"""Leases: one holder, a token that grows with every change of hands, and writes that it fences."""
+
+from __future__ import annotations
+
+import threading
+
+import pytest
+
+from provenance.storage import leases
+from provenance.storage.leases import Lease, LeaseLostError
+from provenance.storage.session import Database
+
+TERM = 10_000
+
+
+def take(database: Database, holder: str, now: int) -> Lease | None:
+    with database.write() as connection:
+        return leases.acquire(connection, "work", holder, now=now, term=TERM)
+
+
+def test_one_holds_and_the_other_waits_until_it_expires(database: Database) -> None:
+    first = take(database, "one", 1_000)
+    assert first == Lease("work", "one", 1, 11_000)
+    assert take(database, "two", 10_999) is None
+    with database.read() as connection:
+        assert not leases.is_free(connection, "work", now=10_999)
+        assert leases.is_free(connection, "work", now=11_000)
+        assert leases.is_free(connection, "never taken", now=0)
+    assert take(database, "two", 11_000) == Lease("work", "two", 2, 21_000)
+
+
+def test_the_same_name_is_not_the_same_holder(database: Database) -> None:
+    assert take(database, "one", 0) is not None
+    assert take(database, "one", 0) is None
+
+
+def test_renewing_moves_the_end_and_never_back(database: Database) -> None:
+    lease = take(database, "one", 0)
+    assert lease is not None
+    with database.write() as connection:
+        later = leases.renew(connection, lease, now=5_000, term=TERM)
+        assert later == Lease("work", "one", 1, 15_000)
+        assert leases.renew(connection, later, now=1_000, term=TERM).expires_at == 15_000
+
+
+def test_an_expired_lease_that_nobody_took_is_still_ours(database: Database) -> None:
+    lease = take(database, "one", 0)
+    assert lease is not None
+    with database.write() as connection:
+        assert leases.renew(connection, lease, now=99_000, term=TERM).token == 1
+
+
+def test_a_lost_lease_fences_the_whole_transaction(database: Database) -> None:
+    old = take(database, "one", 0)
+    assert old is not None
+    new = take(database, "two", TERM)
+    assert new is not None
+    with (
+        pytest.raises(LeaseLostError, match="'one' with token 1, found 'two' with token 2"),
+        database.write() as connection,
+    ):
+        leases.release(connection, new)  # must be rolled back with what follows
+        leases.renew(connection, old, now=TERM, term=TERM)
+    assert take(database, "three", TERM) is None
+
+
+def test_releasing_lets_the_next_one_in_at_once(database: Database) -> None:
+    lease = take(database, "one", 0)
+    assert lease is not None
+    with database.write() as connection:
+        leases.release(connection, lease)
+    second = take(database, "two", 1)
+    assert second is not None
+    assert second.token == 2
+    with database.write() as connection:
+        leases.release(connection, lease)  # lost already: nothing happens
+    assert take(database, "three", 2) is None
+
+
+def test_many_at_once_and_one_gets_it(database: Database) -> None:
+    taken: list[Lease | None] = []
+    barrier = threading.Barrier(6)
+
+    def run(name: str) -> None:
+        barrier.wait()
+        taken.append(take(database, name, 0))
+
+    threads = [threading.Thread(target=run, args=(f"holder {n}",)) for n in range(6)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(taken) == 6
+    assert [lease.token for lease in taken if lease is not None] == [1]
