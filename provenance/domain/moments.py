@@ -34,12 +34,12 @@ def parse_ledger_time(text: str) -> int:
 def format_ledger_time(milliseconds: int) -> str:
     """The fixed 24-character form of a ledger time; exact inverse of parse_ledger_time."""
     moment = _EPOCH + timedelta(milliseconds=milliseconds)
-    return moment.strftime("%Y-%m-%dT%H:%M:%S.") + f"{milliseconds % 1000:03d}Z"
+    return moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
 def format_seconds(seconds: int) -> str:
     """``YYYY-MM-DDTHH:MM:SSZ`` of POSIX seconds: the form of proofs and of as-of times."""
-    return (_EPOCH + timedelta(seconds=seconds)).strftime("%Y-%m-%dT%H:%M:%SZ")
+    return (_EPOCH + timedelta(seconds=seconds)).isoformat().replace("+00:00", "Z")
 
 
 def parse_claimed_time(text: str) -> int:

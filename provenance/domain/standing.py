@@ -13,7 +13,7 @@ another party said: such a declaration changes nothing and is reported.
 Events are read as they were sealed, without disclosures. Because a declaration has the same
 subjects as what it declares, the events of one chain are enough to judge that chain.
 
-Source: docs/formats.md section 11. The phone's twin is ``static/js/verify/standing.js``.
+Source: docs/formats.md section 11. The phone's twin is ``static/js/verify/trace.js``.
 """
 
 from __future__ import annotations

@@ -171,6 +171,7 @@ class _Walk:
     waiting: deque[_Visit] = field(default_factory=deque)
     taken: dict[str, list[tuple[int, int]]] = field(default_factory=dict)
     chains: dict[str, Sequence[Step] | None] = field(default_factory=dict)
+    unpackings: dict[str, dict[tuple[str, str], list[Step]]] = field(default_factory=dict)
     story: dict[bytes, tuple[Step, str]] = field(default_factory=dict)
     absent: list[str] = field(default_factory=list)
     limit: str | None = None
@@ -241,22 +242,31 @@ class _Walk:
         """When the packing of `step` ended for `child`; END if it did not."""
         ends = [
             other.time
-            for other in (*(self.chain(child) or ()), *(self.peek(parent) or ()))
-            if other.believed
-            and other.action == "DELETE"
-            and other.kind == step.kind
-            and other.parent == parent
-            and other.time > step.time
-            and (other.closes_all or child in other.children)
+            for uri in (child, parent)
+            for other in self.unpackings_of(uri).get((step.kind, parent), ())
+            if other.time > step.time and (other.closes_all or child in other.children)
         ]
         return min(ends, default=END)
 
-    def peek(self, uri: str) -> Sequence[Step] | None:
-        """A chain that may be missing: the visit that follows will say so, in its place."""
+    def unpackings_of(self, uri: str) -> dict[tuple[str, str], list[Step]]:
+        """The believed DELETE steps on a chain by (kind, parent), sorted out once.
+
+        A chain that is missing gives none: the visit that follows will say so, in its place.
+        """
+        if uri not in self.unpackings:
+            found: dict[tuple[str, str], list[Step]] = {}
+            for step in self.peek(uri):
+                if step.believed and step.action == "DELETE" and step.parent is not None:
+                    found.setdefault((step.kind, step.parent), []).append(step)
+            self.unpackings[uri] = found
+        return self.unpackings[uri]
+
+    def peek(self, uri: str) -> Sequence[Step]:
+        """The steps of a chain that may be absent or missing."""
         try:
-            return self.chain(uri)
+            return self.chain(uri) or ()
         except MissingSubjectError:
-            return None
+            return ()
 
 
 class MissingSubjectError(LookupError):

@@ -508,6 +508,11 @@ def event_without_time_zone(bundle: Json, _: Published) -> None:
 
 
 @tampering("event-malformed", "events[0]")
+def event_time_that_is_no_text(bundle: Json, _: Published) -> None:
+    bundle["events"][0]["event"]["eventTime"] = {}
+
+
+@tampering("event-malformed", "events[0]")
 def event_without_subject(bundle: Json, _: Published) -> None:
     bundle["events"][0]["event"]["epcList"] = []
 

@@ -34,7 +34,9 @@ function offsetMinutes(text) {
 
 /** Microseconds since 1970 (BigInt) of an RFC 3339 date-time with offset; throws ProofError. */
 export function parseClaimedTime(text) {
-  const match = typeof text === 'string' && RFC3339.exec(text);
+  // Only text goes into the message: our parsed objects have no prototype and so no toString.
+  if (typeof text !== 'string') throw new ProofError(`expected a date-time, found ${typeof text}`);
+  const match = RFC3339.exec(text);
   if (!match) throw new ProofError(`expected an RFC 3339 date-time with offset, found ${text}`);
   const [year, month, day, hour, minute, second] = match.slice(1, 7).map(Number);
   const exists = year >= 1 && month >= 1 && month <= 12 && day >= 1 && day <= daysIn(year, month)
@@ -48,7 +50,7 @@ export function parseClaimedTime(text) {
 /** Milliseconds since 1970 of the fixed 24-character form; throws ProofError for any other form. */
 export function parseLedgerTime(text) {
   if (typeof text !== 'string' || !LEDGER.test(text)) {
-    throw new ProofError(`expected YYYY-MM-DDTHH:MM:SS.mmmZ, found ${text}`);
+    throw new ProofError('expected YYYY-MM-DDTHH:MM:SS.mmmZ');
   }
   return Number(parseClaimedTime(text) / 1000n);
 }
