@@ -203,22 +203,26 @@ class Prover:
             return _Snapshot(publication, self._head)
 
     def _move(self, connection: Connection, publication: Publication) -> None:
-        """Take over the leaves that are newer than ours; a failure here leaves an empty map."""
-        size, keymap = self._size, self._keymap
-        self._size, self._keymap, self._head = 0, KeyMap(), None
-        if size:
-            keymap.update(map_rows.read_values(connection, above=size))
-        else:
-            keymap = KeyMap.build(map_rows.read_values(connection))
+        """Take over the leaves that are newer than ours; the lock is held.
+
+        All is read before anything is changed, so that an outage leaves the map as it was. A map
+        that does not fit its map head is thrown away, and read anew by whoever asks next.
+        """
+        leaves = list(map_rows.read_values(connection, above=self._size))
         head = self._read_head(publication.size)
-        if head.root != keymap.root():
+        proof = prove_inclusion(head.index, publication.size, self.reader(publication.size))
+        if self._size:
+            self._keymap.update(leaves)
+        else:
+            self._keymap = KeyMap.build(leaves)
+        root = self._keymap.root()
+        if root != head.root:
+            self._size, self._keymap, self._head = 0, KeyMap(), None
             raise StoreInconsistentError(
                 f"map of the stored leaves at size {publication.size}: expected root "
-                f"{head.root.hex()}, found {keymap.root().hex()}; run `provenance fsck`"
+                f"{head.root.hex()}, found {root.hex()}; run `provenance fsck`"
             )
-        proof = prove_inclusion(head.index, publication.size, self.reader(publication.size))
-        self._head = MapHeadProof(head.format(), tuple(proof))
-        self._size, self._keymap = publication.size, keymap
+        self._size, self._head = publication.size, MapHeadProof(head.format(), tuple(proof))
 
     def _read_head(self, size: int) -> MapHead:
         index, place = divmod(size - 1, TILE_WIDTH)

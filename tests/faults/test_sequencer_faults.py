@@ -27,9 +27,9 @@ from tests.faults.stores import (
     FaultyTiles,
     Mode,
 )
-from tests.support.builders import Actor, World, item_event
+from tests.support.builders import ORIGIN, Actor, World, item_event
 from tests.support.databases import PostgresServer
-from tests.support.ledger import COSIGNER, ORIGIN, SIGNER, Ledger
+from tests.support.ledger import COSIGNER, SIGNER, Ledger
 
 
 def audit(ledger: Ledger) -> dict[str, int]:

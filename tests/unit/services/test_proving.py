@@ -410,6 +410,23 @@ def test_rows_that_contradict_the_map_are_not_shown(
         assert judge(ledger, prover.passport(world.operator.uri)).record == "verified"
 
 
+def test_an_outage_leaves_the_map_as_it_was(
+    ledger: Ledger, world: World, sequencer: Sequencer, prover: Prover
+) -> None:
+    brand = world.party("brand")
+    world.capture.submit_batch(brand.sealed([item_event(1)]))
+    sequencer.run_once()
+    prover.passport(item_uri(1))
+    world.capture.submit_batch(brand.sealed([item_event(2)]))
+    sequencer.run_once()
+    away = ledger.root / "away"
+    (ledger.root / "log").rename(away)
+    with pytest.raises(StoreInconsistentError, match="is missing"):
+        prover.passport(item_uri(2))
+    away.rename(ledger.root / "log")
+    assert judge(ledger, prover.passport(item_uri(2))).record == "verified"
+
+
 # --- the cache ------------------------------------------------------------------------------------
 
 

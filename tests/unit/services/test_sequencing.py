@@ -43,9 +43,9 @@ from provenance.storage import log
 from provenance.storage.log import PendingUpload
 from provenance.storage.session import Database
 from provenance.storage.tiles import TileStore, read_tile
-from tests.support.builders import make_key
+from tests.support.builders import ORIGIN, make_key
 from tests.support.clock import FrozenClock
-from tests.support.ledger import COSIGNER, ORIGIN, SIGNER, Ledger, make_policy
+from tests.support.ledger import COSIGNER, SIGNER, Ledger, make_policy
 
 
 @pytest.fixture
@@ -66,7 +66,7 @@ def read_entries(store: TileStore, size: int) -> list[bytes]:
 def replay(entries: Sequence[bytes]) -> tuple[dict[bytes, SubjectState], list[MapHead]]:
     """States and map heads by the definition, each map built anew from all states."""
     states: dict[bytes, SubjectState] = {}
-    heads = []
+    heads: list[MapHead] = []
     for index, entry in enumerate(entries):
         found = decode_entry(entry)
         if isinstance(found, Link):
@@ -477,6 +477,15 @@ def test_run_logs_a_failure_and_goes_on(ledger: Ledger, caplog: pytest.LogCaptur
         " round failed; starting again from what is stored",
     ]
     assert ledger.sequencer().start()  # the lease was given back
+
+
+def test_run_ends_with_a_refusal(ledger: Ledger) -> None:
+    ledger.sequencer().run_once()
+    ledger.clock.advance(60_000)
+    ledger.last_signed.write(b"damaged")
+    with pytest.raises(SequencerRefusalError, match="beside the keys should be a checkpoint"):
+        ledger.sequencer().run(threading.Event())
+    assert ledger.sequencer(holder="other").start() is False  # the lease stands until it expires
 
 
 # --- the tail -------------------------------------------------------------------------------------
