@@ -10,6 +10,7 @@ from __future__ import annotations
 import base64
 import json
 import random
+import time
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +20,8 @@ from merkle.policy import Policy
 from provenance.verify import verify_bundle
 from tests.browser.conftest import ENGINE, ENGINES, Modules
 from tests.browser.worlds import chance_bundle
-from tests.support.bundles import NOW, policy_text
+from tests.support.bundle_stories import CASE, ITEM, cast, new_world
+from tests.support.bundles import NOW, START, encode, policy_text
 
 BUNDLES = Path(__file__).resolve().parents[1] / "vectors/bundles"
 
@@ -111,3 +113,41 @@ def test_any_flipped_byte_gets_the_same_verdict(modules: Modules) -> None:
         python = verify_bundle(data, policy, now=case["now"], max_age=max_age)
         assert answer.encode() == python.encode()
         assert json.loads(answer)["record"] in {"refused", "unusable"}
+
+
+def hostile_bundle() -> bytes:
+    """In and out of a case 1,100 times, and 300 declarations of 300 equal events.
+
+    Every event is well signed and linked: only the amount is hostile.
+    """
+    world = new_world()
+    (mill,) = cast(world, mill="producer")
+    moves = [
+        world.pack(CASE, ITEM, at=START + 2 * n + offset, action=action)
+        for n in range(1_100)
+        for offset, action in enumerate(("ADD", "DELETE"))
+    ]
+    said = world.observe(ITEM)
+    same = [{**said, "prov:nonce": world.nonce()} for _ in range(300)]
+    declaration = {"reason": "incorrect_data", "correctiveEventIDs": [said["eventID"]] * 50}
+    moves += same
+    moves += [
+        {**said, "prov:nonce": world.nonce(), "errorDeclaration": declaration} for _ in range(300)
+    ]
+    for start in range(0, len(moves), 100):
+        world.seal(mill, *moves[start : start + 100])
+    return encode(world.publish().passport(ITEM))
+
+
+def test_a_hostile_amount_is_judged_soon_and_alike(modules: Modules) -> None:
+    data = hostile_bundle()
+    argument = {"policy": policy_text(), "now": NOW, "maxAge": 86_400}
+    case = {**argument, "bundle": base64.b64encode(data).decode()}
+    began = time.monotonic()
+    (answer,) = judge_bundles(modules, "webcrypto", [case])
+    # Two seconds on a desk; work that grows with the square of the amount takes minutes.
+    assert time.monotonic() - began < 60
+    python = verify_bundle(data, Policy.parse(policy_text()), now=NOW)
+    assert answer.encode() == python.encode()
+    assert [(warning.code, warning.place) for warning in python.warnings] == [("trace-limit", CASE)]
+    assert [stage.state for stage in python.stages].count("declared-wrong") == 300

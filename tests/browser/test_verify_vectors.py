@@ -113,6 +113,44 @@ def test_any_json_is_read_alike(
         assert answer == read_in_python(data), data
 
 
+LARGE = """
+const times = [];
+const sizes = argument.map((unit) => {
+    const text = `"${unit.repeat(Math.floor((16 * 1024 * 1024 - 2) / unit.length))}"`;
+    const began = performance.now();
+    const value = json.parse(new TextEncoder().encode(text), { maxBytes: 16 * 1024 * 1024 });
+    times.push(performance.now() - began);
+    return value.length;
+});
+const letters = 'ABCD'.repeat(4 * 1024 * 1024 - 1);
+const began = performance.now();
+sizes.push(base64.decodeBase64(letters).length);
+times.push(performance.now() - began);
+return { sizes, slowest: Math.max(...times) };
+"""
+
+
+def test_strings_as_large_as_a_bundle_are_read_soon(modules: Modules) -> None:
+    """Megabytes of escapes or of base64, put together letter by letter, would fill a phone."""
+    units = [r"\n", r"\u0041", r"\ud83d\ude00", "a"]
+    found = modules.run(LARGE, units, json="json", base64="base64")
+    room = 16 * 1024 * 1024 - 2
+    assert found["sizes"] == [room // 2, room // 6, room // 12 * 2, room, 3 * (4 * 1024 * 1024 - 1)]
+    assert found["slowest"] < 20_000
+
+
+ESCAPES = ["\\", "\\x", "\\u12", "\\u12g4", "\\U0041", "\\'", "\\\n", "\\", "\x00", "\\b\\f\\/"]
+
+
+@pytest.mark.parametrize("escape", ESCAPES)
+def test_every_escape_is_read_alike(modules: Modules, escape: str) -> None:
+    inputs = [f'"{before}{escape}{after}"'.encode() for before in ("", "a") for after in ("", "b")]
+    inputs += [f'"{escape}'.encode(), f'["{escape}", 1]'.encode(), f'{{"{escape}":1}}'.encode()]
+    assert read_in_browser(modules, [(data, None) for data in inputs]) == [
+        read_in_python(data) for data in inputs
+    ]
+
+
 def test_depth_is_judged_before_grammar(modules: Modules) -> None:
     inputs = [b"[" * 32, b"[" * 33, b'"' + b"[" * 40 + b'"', b"]" * 3 + b"[" * 35, b"x" + b"{" * 33]
     found = read_in_browser(modules, [(data, None) for data in inputs])

@@ -1,0 +1,55 @@
+"""The WSGI application, put together."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from flask import Flask
+
+from provenance.web import (
+    batches,
+    compression,
+    description,
+    headers,
+    health,
+    log,
+    pages,
+    parties,
+    problems,
+    resolver,
+    subjects,
+)
+from provenance.web.passports import Passports
+
+if TYPE_CHECKING:
+    from provenance.platform import Platform
+
+#: The phone's side lies beside the Python packages (DESIGN.md, "The parts").
+STATIC = Path(__file__).resolve().parents[2] / "static"
+
+
+def create_app(platform: Platform) -> Flask:
+    """The application over one platform. Opens nothing: safe to call before workers fork."""
+    app = Flask(__name__, static_folder=str(STATIC), static_url_path="/static")
+    # A doubled slash or one at the end is a different address, not one to be repaired by a
+    # redirect.
+    app.url_map.merge_slashes = False
+    app.url_map.converters["page"] = resolver.PageConverter
+    app.url_map.strict_slashes = True
+    app.config["MAX_CONTENT_LENGTH"] = None  # bodies.py limits while it reads
+    app.config["SEND_FILE_MAX_AGE_DEFAULT"] = (
+        None  # no-cache: modules of one version belong together
+    )
+    app.jinja_env.trim_blocks = True
+    app.jinja_env.lstrip_blocks = True
+    app.jinja_env.filters["breakable"] = pages.breakable
+    app.extensions["platform"] = platform
+    app.extensions["passports"] = Passports(platform)
+    problems.register(app)
+    # After-request functions run last first: headers see what compression is about to send.
+    compression.register(app)
+    headers.register(app)
+    for part in (batches, parties, subjects, log, health, description, resolver):
+        app.register_blueprint(part.blueprint)
+    return app

@@ -1,0 +1,221 @@
+"""Request bodies read as a stream, with every limit enforced while reading.
+
+An upload is lines of JSON, `application/x-ndjson`, perhaps gzip-coded. What arrives is hostile
+until proved otherwise, so at no moment is more in memory than one chunk and one line, and the
+first limit that is passed ends the reading:
+
+- coded bytes (what comes over the wire) and decoded bytes are both limited, so that a gzip bomb
+  costs what the limit costs and no more;
+- a line longer than its limit is refused before its end is looked for;
+- fewer bytes than `Content-Length` promised, or a gzip stream that stops short, is
+  `body-truncated`.
+
+Rules: RFC 9110 section 8.4 (content codings), RFC 1952 (gzip, several members allowed, nothing
+after the last). What the lines mean is the business of the services.
+"""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from typing import Protocol
+
+from flask import Request
+from werkzeug.exceptions import ClientDisconnected, RequestEntityTooLarge
+
+from provenance.domain.errors import MalformedInputError, TooLargeError, UnsupportedError
+
+CHUNK_BYTES = 65_536
+#: Block-wise compressors write a member per 64 KiB; millions of empty members are an attack on
+#: our time.
+GZIP_MEMBERS = 16_384
+_GZIP_WINDOW = 16 + zlib.MAX_WBITS  # zlib's way to say: a gzip header and trailer are demanded
+
+
+class ByteStream(Protocol):
+    """What we need of a request body: `read(n)` gives at most n bytes, b"" at the end."""
+
+    def read(self, size: int, /) -> bytes: ...
+
+
+@dataclass(frozen=True, slots=True)
+class BodyLimits:
+    """Greatest sizes in bytes: of the body as sent, of the body decoded, of one line without its
+    end."""
+
+    coded_bytes: int
+    decoded_bytes: int
+    line_bytes: int
+
+
+def require_media_type(request: Request, *accepted: str) -> None:
+    """Refuse any Content-Type but the accepted ones (parameters such as charset=utf-8 may
+    follow)."""
+    if request.mimetype in accepted:
+        return
+    raise UnsupportedError(
+        "unsupported-media-type",
+        "The body is of a type that is not read here.",
+        expected=" or ".join(accepted),
+        found=request.mimetype or "no Content-Type",
+        remedy=f"Send it with Content-Type: {accepted[0]}.",
+    )
+
+
+def read_lines(request: Request, limits: BodyLimits) -> Iterator[bytes]:
+    """The lines of the request's body without their ends, read as the caller asks for them."""
+    return split_lines(_decoded(request, limits), limits.line_bytes)
+
+
+def read_whole(request: Request, limits: BodyLimits) -> bytes:
+    """The body in one piece, at most `limits.line_bytes` of it: for a request that is one
+    document."""
+    body = bytearray()
+    for chunk in _decoded(request, limits):
+        body += chunk
+        if len(body) > limits.line_bytes:
+            raise _too_large("The body", limits.line_bytes, "bytes")
+    return bytes(body)
+
+
+def split_lines(chunks: Iterable[bytes], line_bytes: int) -> Iterator[bytes]:
+    """Cut at LF and take off one CR before it; raises TooLargeError with the line's number.
+
+    An empty line is a line like any other, so that whoever counts what comes out counts as an
+    editor does; only the nothing behind the last LF is none.
+    """
+    rest = b""
+    number = 1
+    for chunk in chunks:
+        *whole, rest = (rest + chunk).split(b"\n")
+        for line in whole:
+            yield _bounded(line, number, line_bytes)
+            number += 1
+        # One byte more than the limit may still be the CR of a line that just fits.
+        if len(rest) > line_bytes + 1:
+            raise _long_line(number, line_bytes)
+    if rest:
+        yield _bounded(rest, number, line_bytes)
+
+
+def _bounded(line: bytes, number: int, line_bytes: int) -> bytes:
+    line = line.removesuffix(b"\r")
+    if len(line) > line_bytes:
+        raise _long_line(number, line_bytes)
+    return line
+
+
+def _decoded(request: Request, limits: BodyLimits) -> Iterator[bytes]:
+    """The body's decoded chunks; every header is judged before the first byte is read."""
+    coding = request.headers.get("Content-Encoding", "identity").strip().lower()
+    if coding not in ("identity", "gzip", "x-gzip"):
+        raise UnsupportedError(
+            "unsupported-content-encoding",
+            "The body is coded in a way that is not read here.",
+            expected="gzip, or no Content-Encoding",
+            found=coding,
+            remedy="Send the body plain or with Content-Encoding: gzip.",
+        )
+    if request.content_length is not None and request.content_length > limits.coded_bytes:
+        raise _too_large("The body", limits.coded_bytes, "bytes", found=request.content_length)
+    chunks = read_chunks(request.stream, limits.coded_bytes, request.content_length)
+    return inflate(chunks, limits.decoded_bytes) if coding != "identity" else chunks
+
+
+def read_chunks(
+    stream: ByteStream, limit: int, promised: int | None, size: int = CHUNK_BYTES
+) -> Iterator[bytes]:
+    """At most `limit` bytes of `stream` in chunks; `promised` is the Content-Length, None if
+    chunked."""
+    total = 0
+    while chunk := _read(stream, size, promised):
+        total += len(chunk)
+        if total > limit:
+            raise _too_large("The body", limit, "bytes")
+        yield chunk
+    if promised is not None and total < promised:
+        raise _truncated(f"{promised} bytes (Content-Length)", f"{total} bytes")
+
+
+def _read(stream: ByteStream, size: int, promised: int | None) -> bytes:
+    try:
+        return stream.read(size)
+    except ClientDisconnected as error:  # werkzeug's word for a body shorter than promised
+        raise _truncated(f"{promised} bytes (Content-Length)", "an earlier end") from error
+    except RequestEntityTooLarge as error:
+        raise _too_large("The body", promised or 0, "bytes") from error
+    except OSError as error:
+        raise _truncated("a body that ends", "a broken connection") from error
+
+
+def inflate(chunks: Iterable[bytes], limit: int, size: int = CHUNK_BYTES) -> Iterator[bytes]:
+    """Decode gzip piece by piece, at most `size` bytes out at a time and `limit` in all.
+
+    A bomb is therefore noticed when its output passes the limit, not after it has been inflated.
+    """
+    member = zlib.decompressobj(_GZIP_WINDOW)
+    started = False  # has the present member had any byte yet
+    total = members = 0
+    for chunk in chunks:
+        data = chunk
+        while data:
+            started = True
+            out = _step(member, data, size)
+            total += len(out)
+            if total > limit:
+                raise _too_large("The decoded body", limit, "bytes")
+            if out:
+                yield out
+            data = member.unconsumed_tail
+            if member.eof:
+                data, member, started = member.unused_data, zlib.decompressobj(_GZIP_WINDOW), False
+                members += 1
+                if members > GZIP_MEMBERS:
+                    raise _too_large("The gzip stream", GZIP_MEMBERS, "members")
+    if started:
+        raise _truncated("a whole gzip stream", "its beginning")
+
+
+def _step(member: zlib._Decompress, data: bytes, size: int) -> bytes:
+    try:
+        return member.decompress(data, size)
+    except zlib.error as error:
+        raise MalformedInputError(
+            "not-gzip",
+            "The body says that it is gzip-coded and is not.",
+            expected="a gzip stream (RFC 1952)",
+            found=str(error),
+            remedy="Compress the whole body once, or leave Content-Encoding out.",
+        ) from error
+
+
+def _too_large(what: str, limit: int, unit: str, found: int | None = None) -> TooLargeError:
+    return TooLargeError(
+        "too-large",
+        f"{what} is larger than is taken here.",
+        expected=f"at most {limit:,} {unit}",
+        found=f"{found:,} {unit}" if found is not None else f"more than {limit:,} {unit}",
+        remedy="Split the upload into several, each under a seal of its own.",
+    )
+
+
+def _long_line(number: int, limit: int) -> TooLargeError:
+    return TooLargeError(
+        "too-large",
+        "A line is longer than an event may be.",
+        line=number,
+        expected=f"at most {limit:,} bytes on a line",
+        found=f"more than {limit:,} bytes",
+        remedy="Put large attachments elsewhere and record their hash.",
+    )
+
+
+def _truncated(expected: str, found: str) -> MalformedInputError:
+    return MalformedInputError(
+        "body-truncated",
+        "The body ended before its end.",
+        expected=expected,
+        found=found,
+        remedy="Send the same upload again; nothing of this one was kept.",
+    )

@@ -1,0 +1,231 @@
+"""The interface described: OpenAPI 3.1 at `/api/v1/openapi.json`, built from schemas and this
+table."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from importlib.metadata import PackageNotFoundError, version
+from typing import Any
+
+from apispec import APISpec
+from apispec.ext.marshmallow import MarshmallowPlugin
+from flask import Blueprint, Response
+
+from provenance.web.problems import MEDIA_TYPE
+from provenance.web.schemas import all_schemas, json_response
+
+blueprint = Blueprint("description", __name__, url_prefix="/api/v1")
+
+_URI = {
+    "name": "uri",
+    "in": "path",
+    "required": True,
+    "description": "identifier in any spelling, percent-encoded, slashes too",
+    "schema": {"type": "string"},
+}
+_SEAL = {
+    "name": "seal",
+    "in": "path",
+    "required": True,
+    "description": "seal hash, 64 hexadecimal digits in lower case",
+    "schema": {"type": "string", "pattern": "^[0-9a-f]{64}$"},
+}
+_WAIT = {
+    "name": "wait",
+    "in": "query",
+    "description": "answer when a checkpoint covers the upload, at most 60 s",
+    "schema": {"type": "string", "enum": ["published"]},
+}
+_NDJSON = {
+    "required": True,
+    "description": "one JSON document a line; gzip content coding allowed",
+    "content": {"application/x-ndjson": {"schema": {"type": "string"}}},
+}
+_EVENT = {
+    "required": True,
+    "description": "one EPCIS 2.0 event with its own proof",
+    "content": {"application/json": {"schema": {"type": "object"}}},
+}
+
+
+def _json(schema: str, text: str) -> dict[str, Any]:
+    return {"description": text, "content": {"application/json": {"schema": schema}}}
+
+
+def _other(media_type: str, text: str, *, binary: bool = False) -> dict[str, Any]:
+    schema: dict[str, Any] = {} if binary else {"type": "string"}
+    return {"description": text, "content": {media_type: {"schema": schema}}}
+
+
+_PROBLEM = {
+    "description": "problem document (RFC 9457)",
+    "content": {MEDIA_TYPE: {"schema": "ProblemSchema"}},
+}
+_RECEIPT = {
+    "201": _json("ReceiptSchema", "appended"),
+    "200": _json("ReceiptSchema", "known already"),
+}
+
+#: path -> method -> (operation id, summary, further members, answers)
+_Operation = tuple[str, str, dict[str, Any], dict[str, Any]]
+OPERATIONS: dict[str, dict[str, _Operation]] = {
+    "/api/v1/batches": {
+        "post": (
+            "uploadBatch",
+            "Append a sealed batch: seal, then one event a line",
+            {"requestBody": _NDJSON, "parameters": [_WAIT]},
+            _RECEIPT,
+        )
+    },
+    "/api/v1/batches/{seal}": {
+        "get": (
+            "showBatch",
+            "Receipt of an accepted batch",
+            {"parameters": [_SEAL]},
+            {"200": _json("ReceiptSchema", "the receipt as first given")},
+        )
+    },
+    "/api/v1/batches/{seal}/disclosures": {
+        "post": (
+            "uploadDisclosures",
+            "Hand over disclosures of concealed members",
+            {"requestBody": _NDJSON, "parameters": [_SEAL]},
+            {
+                "201": _json("AttachmentSchema", "some were new"),
+                "200": _json("AttachmentSchema", "all were known"),
+            },
+        )
+    },
+    "/api/v1/events": {
+        "post": (
+            "uploadEvent",
+            "Append one event with its own proof",
+            {"requestBody": _EVENT, "parameters": [_WAIT]},
+            _RECEIPT,
+        )
+    },
+    "/api/v1/parties": {
+        "get": (
+            "listParties",
+            "Parties in order of URI",
+            {
+                "parameters": [
+                    {"name": "after", "in": "query", "schema": {"type": "string"}},
+                    {
+                        "name": "limit",
+                        "in": "query",
+                        "schema": {"type": "integer", "minimum": 1, "maximum": 1000},
+                    },
+                ]
+            },
+            {"200": _json("PartiesSchema", "a page of parties")},
+        )
+    },
+    "/api/v1/parties/{uri}": {
+        "get": (
+            "showParty",
+            "One party as seen now",
+            {"parameters": [_URI]},
+            {"200": _json("PartySchema", "the party")},
+        )
+    },
+    "/api/v1/subjects/{uri}/passport": {
+        "get": (
+            "showPassport",
+            "Proof bundle of a subject, or the proof that it has no history",
+            {"parameters": [_URI]},
+            {
+                "200": _json("PassportSchema", "the bundle, canonical JSON"),
+                "304": {"description": "you have it already"},
+            },
+        )
+    },
+    "/api/v1/log": {
+        "get": ("showLog", "The log's name, size and key", {}, {"200": _json("LogSchema", "facts")})
+    },
+    "/api/v1/policy": {
+        "get": (
+            "showPolicy",
+            "The policy proposed (C2SP tlog-policy)",
+            {},
+            {"200": _other("text/plain", "the policy")},
+        )
+    },
+    "/log/checkpoint": {
+        "get": (
+            "showCheckpoint",
+            "Signed and cosigned checkpoint (C2SP tlog-checkpoint)",
+            {},
+            {"200": _other("text/plain", "a signed note")},
+        )
+    },
+    "/log/{path}": {
+        "get": (
+            "showTile",
+            "Tile or entry bundle (C2SP tlog-tiles)",
+            {
+                "parameters": [
+                    {
+                        "name": "path",
+                        "in": "path",
+                        "required": True,
+                        "schema": {"type": "string"},
+                        "description": "tile/<level>/<index> or tile/entries/<index>",
+                    }
+                ]
+            },
+            {"200": _other("application/octet-stream", "the tile", binary=True)},
+        )
+    },
+    "/livez": {
+        "get": ("showLiveness", "This process answers", {}, {"200": {"description": "live"}})
+    },
+    "/readyz": {
+        "get": (
+            "showReadiness",
+            "Database reachable, log published, checkpoint fresh",
+            {},
+            {"200": _json("ReadinessSchema", "ready")},
+        )
+    },
+}
+
+
+@blueprint.get("/openapi.json")
+def show_description() -> Response:
+    """The description of this interface."""
+    response = json_response(description())
+    response.headers["Cache-Control"] = "no-cache"
+    return response
+
+
+@lru_cache(maxsize=1)
+def description() -> dict[str, Any]:
+    """OpenAPI 3.1 document; every operation may also answer with a problem document."""
+    spec = APISpec(
+        title="Provenance",
+        version=_version(),
+        openapi_version="3.1.0",
+        info={"description": "Product histories that a shopper's own phone can verify."},
+        plugins=[MarshmallowPlugin()],
+    )
+    for schema in all_schemas():
+        spec.components.schema(schema.__name__.removesuffix("Schema"), schema=schema)
+    for path, methods in OPERATIONS.items():
+        spec.path(path=path, operations={m: _operation(*given) for m, given in methods.items()})
+    document: dict[str, Any] = spec.to_dict()
+    return document
+
+
+def _operation(
+    name: str, summary: str, further: dict[str, Any], answers: dict[str, Any]
+) -> dict[str, Any]:
+    responses = {**answers, "default": _PROBLEM}
+    return {"operationId": name, "summary": summary, **further, "responses": responses}
+
+
+def _version() -> str:
+    try:
+        return version("provenance")
+    except PackageNotFoundError:  # run from a checkout that is not installed
+        return "0"

@@ -1,0 +1,64 @@
+"""Headers that every answer carries, and those that only some do.
+
+The policy of the pages is strict: no inline script or style, nothing from another origin, no frame,
+no base, forms to ourselves only. Proofs are public and meant to be checked by others' pages, so the
+log, passports and the verifier's data may be read from any origin (CORS `*`, no credentials).
+Sources: CSP Level 3, Fetch (CORS), RFC 6797 (HSTS, only over https), C2SP tlog-tiles (CORS).
+"""
+
+from __future__ import annotations
+
+from flask import Flask, Response, request
+
+CONTENT_SECURITY_POLICY = "; ".join(
+    (
+        "default-src 'none'",
+        "script-src 'self'",
+        "style-src 'self'",
+        "img-src 'self' data:",
+        "connect-src 'self'",
+        "base-uri 'none'",
+        "form-action 'self'",
+        "frame-ancestors 'none'",
+    )
+)
+_ALWAYS = {
+    "Content-Security-Policy": CONTENT_SECURITY_POLICY,
+    "Referrer-Policy": "no-referrer",
+    "X-Content-Type-Options": "nosniff",
+    "Cross-Origin-Opener-Policy": "same-origin",
+    "Permissions-Policy": "camera=(), microphone=(), geolocation=()",
+}
+HSTS = "max-age=31536000"
+#: Read from anywhere: proofs, keys and the log. Writing needs no CORS: partners are no web pages.
+_OPEN_PREFIXES = ("/log/", "/api/v1/subjects/", "/api/v1/log", "/api/v1/policy", "/api/v1/parties")
+
+
+def register(app: Flask) -> None:
+    """Add the headers to every answer of `app`."""
+    app.after_request(_add)
+
+
+def _add(response: Response) -> Response:
+    for name, value in _ALWAYS.items():
+        response.headers.setdefault(name, value)
+    if request.is_secure:
+        response.headers["Strict-Transport-Security"] = HSTS
+    if is_open(request.path, response):
+        response.headers["Access-Control-Allow-Origin"] = "*"
+        response.headers["Access-Control-Expose-Headers"] = "ETag"
+        if request.method == "OPTIONS":
+            response.headers["Access-Control-Allow-Methods"] = "GET, HEAD, OPTIONS"
+            response.headers["Access-Control-Allow-Headers"] = "Accept, If-None-Match"
+            response.headers["Access-Control-Max-Age"] = "86400"
+    return response
+
+
+def is_open(path: str, response: Response) -> bool:
+    """True for what any origin may read: by path, or a passport at a Digital Link path."""
+    return (
+        path.startswith(_OPEN_PREFIXES)
+        or path == "/verifier.html"
+        or (response.mimetype == "application/json" and not path.startswith("/api/"))
+        or (request.method == "OPTIONS" and not path.startswith("/api/"))
+    )

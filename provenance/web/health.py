@@ -1,0 +1,65 @@
+"""Liveness and readiness, for whoever watches the workers.
+
+`/livez`: the process answers. `/readyz`: the database is reachable, the log has been published, and
+the published checkpoint is not older than a day (readers would refuse it).
+"""
+
+from __future__ import annotations
+
+from flask import Blueprint, Response
+
+from merkle.cosignature import decode_cosignature
+from merkle.errors import MerkleError
+from merkle.note import parse_note
+from provenance.domain.errors import Refusal, UnavailableError
+from provenance.web import problems
+from provenance.web.schemas import ReadinessSchema, answer, json_response
+from provenance.web.services import platform
+
+blueprint = Blueprint("health", __name__)
+
+MAX_AGE_SECONDS = 86_400
+
+
+@blueprint.get("/livez")
+def show_liveness() -> Response:
+    """This process answers."""
+    return json_response({"status": "live"})
+
+
+@blueprint.get("/readyz")
+def show_readiness() -> Response:
+    """Size and age of the published checkpoint; 503 where readers could not be served."""
+    try:
+        size, note = platform().prover.published()
+        age = _age(note)
+    except Refusal:
+        raise
+    except Exception as error:
+        problems.LOGGER.warning("not ready: %s", error, exc_info=error)
+        raise UnavailableError(
+            "store-unavailable",
+            "The store does not answer.",
+            remedy="Look at the server's log; nothing that was acknowledged is lost.",
+        ) from error
+    if age > MAX_AGE_SECONDS:
+        raise UnavailableError(
+            "checkpoint-stale",
+            "The published checkpoint is too old for readers.",
+            expected=f"at most {MAX_AGE_SECONDS} seconds",
+            found=f"{age} seconds",
+            remedy="Start the sequencer; `provenance serve` runs one.",
+        )
+    return answer(ReadinessSchema(), {"status": "ready", "size": size, "ageSeconds": age})
+
+
+def _age(note: bytes) -> int:
+    """Seconds since the newest cosignature of the checkpoint, by our own clock."""
+    times = []
+    for line in parse_note(note).signatures:
+        try:
+            times.append(decode_cosignature(line.signature).seconds)
+        except MerkleError:
+            continue  # the log's own line, or a kind that carries no time
+    newest = max(times, default=0)
+    return max(0, platform().clock() // 1000 - newest)

@@ -1,0 +1,134 @@
+/**
+ * The passport page on a phone: fetch the proof, verify it here against the policy pinned here,
+ * compare what the page shows with what was verified, and say so. The page is complete without this;
+ * whatever fails here leaves the server's verdict standing, marked as the server's only.
+ */
+
+import { findEngine, NoEngineError, nobleFrom, verifyBundle } from '../verify/index.js';
+import { findForeignClaim, findForeignStage } from '../components/claims.js';
+import { choosePolicy, logName, pin } from '../components/pinning.js';
+import { showBusy, showChecks, showNotice, showPin, showVerdict } from '../components/verdict-card.js';
+import { wordsOf } from '../components/words.js';
+
+/** Why this phone cannot check; `why` is a key of the page's words. */
+class CannotCheckError extends Error {
+  constructor(why) {
+    super(why);
+    this.why = why;
+  }
+}
+
+async function fetchBytes(url) {
+  const answer = await fetch(url, { headers: { Accept: 'application/json, text/plain' }, credentials: 'omit' });
+  if (!answer.ok) throw new CannotCheckError('why.unreachable');
+  return new Uint8Array(await answer.arrayBuffer());
+}
+
+async function fetchPolicy(url) {
+  try {
+    return new TextDecoder().decode(await fetchBytes(url));
+  } catch (error) {
+    return null; // a pinned policy needs no network
+  }
+}
+
+function storageOf(view) {
+  try {
+    return view.localStorage;
+  } catch (error) {
+    return null; // reading the property itself may be refused
+  }
+}
+
+/** The engine, the bundle and the policy; throws CannotCheckError naming what is missing. */
+async function prepare(passport, storage, today) {
+  const offered = fetchPolicy(passport.dataset.policy);
+  const bundle = fetchBytes(passport.dataset.bundle).catch(() => { throw new CannotCheckError('why.unreachable'); });
+  bundle.catch(() => {});
+  let engine;
+  try {
+    engine = await findEngine(nobleFrom('/static/vendor/noble/'));
+  } catch (error) {
+    throw error instanceof NoEngineError ? new CannotCheckError('why.no-engine') : error;
+  }
+  const chosen = choosePolicy(storage, await offered, today);
+  if (!chosen) throw new CannotCheckError('why.no-policy');
+  return { engine, chosen, offered: await offered, bytes: await bundle };
+}
+
+function showPinning(root, { state, policy, since }, offered, words, storage, today) {
+  showPin(root, words.say(`pin.${state}`, { log: logName(policy), day: since }));
+  if (state !== 'changed') return;
+  const body = showNotice(root, 'alert', [words.say('pin.changed.title'), words.say('pin.changed.text')]);
+  const button = root.createElement('button');
+  button.type = 'button';
+  button.className = 'button';
+  button.textContent = words.say('pin.changed.accept');
+  button.addEventListener('click', () => {
+    pin(storage, offered, today);
+    root.defaultView.location.reload();
+  });
+  body.append(button);
+}
+
+/** How the card shows a verdict of this phone. */
+function cardOf(verdict, mismatch, words) {
+  const { say } = words;
+  if (mismatch) {
+    return {
+      look: 'refused', title: say('mismatch.title'), by: say('record.refused.by-phone'), text: say('mismatch.text'), place: say('record.place', { place: mismatch }),
+    };
+  }
+  const card = {
+    verified: { look: 'phone', title: 'record.phone.title', by: 'record.phone.by', text: 'record.phone.text' },
+    absent: { look: 'absent', title: 'record.absent.title', by: 'record.absent.by-phone', text: 'record.absent.text' },
+    refused: { look: 'refused', title: 'record.refused.title', by: 'record.refused.by-phone', text: 'record.refused.text' },
+    unusable: { look: 'unusable', title: 'record.unusable.title', by: 'record.refused.by-phone', text: 'record.unusable.text' },
+  }[verdict.record];
+  const reason = words.reason(verdict.reason);
+  return {
+    look: card.look,
+    title: say(card.title),
+    by: say(card.by),
+    text: say(card.text, { reason }),
+    place: verdict.place ? say('record.place', { place: verdict.place }) : null,
+  };
+}
+
+/** What the page shows that the verdict does not say, or null. A refused record shows no story. */
+function findMismatch(root, passport, verdict, bytes) {
+  if (verdict.subject !== null && verdict.subject !== passport.dataset.subject) return 'subject';
+  if (verdict.record !== 'verified') return null;
+  const bundle = JSON.parse(new TextDecoder().decode(bytes));
+  return findForeignStage(root, verdict) || findForeignClaim(root, bundle);
+}
+
+async function run(root) {
+  const passport = root.querySelector('[data-passport]');
+  const words = wordsOf(root);
+  const storage = storageOf(root.defaultView);
+  const now = Date.now();
+  const today = new Date(now).toISOString().slice(0, 10);
+  showBusy(root, words.say('record.checking'));
+  const { engine, chosen, offered, bytes } = await prepare(passport, storage, today);
+  const verdict = await verifyBundle(bytes, chosen.policy, { now: Math.floor(now / 1000), engine });
+  showVerdict(root, cardOf(verdict, findMismatch(root, passport, verdict, bytes), words));
+  showChecks(root, verdict.checks, words.say);
+  showPinning(root, chosen, offered, words, storage, today);
+  passport.dataset.checked = verdict.record;
+}
+
+/** The server's verdict stays, with the plain reason why there is no other. */
+function giveUp(root, error) {
+  const passport = root.querySelector('[data-passport]');
+  const words = wordsOf(root);
+  const why = words.say(error instanceof CannotCheckError ? error.why : 'why.failed');
+  const by = passport.dataset.verdict === 'verified' ? words.say('record.server.by') : null;
+  const text = passport.dataset.verdict === 'verified' ? words.say('record.server-final.text', { why }) : null;
+  const look = passport.dataset.verdict === 'verified' ? 'server' : passport.dataset.verdict;
+  showVerdict(root, { look, by: by || words.say('record.server.by'), text });
+  passport.dataset.checked = 'no';
+  if (!(error instanceof CannotCheckError)) console.error(error);
+}
+
+run(document).catch((error) => giveUp(document, error));
