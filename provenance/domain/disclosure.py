@@ -25,7 +25,7 @@ from __future__ import annotations
 import copy
 import hashlib
 import re
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NoReturn
 
@@ -159,7 +159,8 @@ def apply(event: Document, disclosures: Iterable[str]) -> Document:
     Applied in the order given. Raises :class:`DisclosureError` for the first that does not fit.
     """
     shown = copy.deepcopy(event)
-    places = list(_places(shown, (), 1))
+    places: dict[str, list[_Place]] = {}
+    _note_places(places, shown, (), 1)
     for index, disclosure in enumerate(disclosures):
         name, value, depth = _read(index, disclosure)
         place = _fitting_place(index, digest(disclosure), places)
@@ -171,7 +172,7 @@ def apply(event: Document, disclosures: Iterable[str]) -> Document:
         if place.depth + depth > MAX_DEPTH:
             raise DisclosureError(index, f"at most {MAX_DEPTH} levels", "more")
         place.members[name] = value
-        places.extend(_places(value, steps, place.depth + 1))
+        _note_places(places, value, steps, place.depth + 1)
     return shown
 
 
@@ -247,9 +248,21 @@ def _places(value: Json, steps: tuple[Step, ...], depth: int) -> Iterator[_Place
             yield from _places(inner, (*steps, index), depth + 1)
 
 
-def _fitting_place(index: int, wanted: str, places: list[_Place]) -> _Place:
+def _note_places(
+    places: dict[str, list[_Place]], value: Json, steps: tuple[Step, ...], depth: int
+) -> None:
+    """Enter the places in `value` under each digest that they hold, as often as they hold it.
+
+    An index, since one event can have a hundred thousand disclosures, each inside another.
+    """
+    for place in _places(value, steps, depth):
+        for text in place.digests:
+            places.setdefault(text, []).append(place)
+
+
+def _fitting_place(index: int, wanted: str, places: Mapping[str, Sequence[_Place]]) -> _Place:
     # RFC 9901 section 7.1 step 4: a digest that stands twice is refused.
-    held = [place for place in places for text in place.digests if text == wanted]
+    held = places.get(wanted, ())
     if len(held) != 1:
         raise DisclosureError(index, f"the digest {wanted} once in the event", f"{len(held)} times")
     return held[0]

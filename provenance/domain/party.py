@@ -155,8 +155,11 @@ class RoleGrant:
 
     def holds_at(self, at: int) -> bool:
         """Whether the role is held under this grant at `at`."""
-        ends = [end for end in (self.until, self.withdrawn) if end is not None]
-        return self.start <= at and all(at <= end for end in ends)
+        return (
+            self.start <= at
+            and (self.until is None or at <= self.until)
+            and (self.withdrawn is None or at <= self.withdrawn)
+        )
 
 
 @dataclass(frozen=True, slots=True)

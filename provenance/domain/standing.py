@@ -20,6 +20,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from hashlib import sha256
 from typing import Any, Final, Literal
 
 from provenance.domain import canonical
@@ -50,9 +51,9 @@ class Statement:
         return found if isinstance(found, str) else None
 
     def content(self) -> bytes:
-        """The canonical bytes of what a declaration must repeat."""
+        """SHA-256 of the canonical bytes of what a declaration must repeat, its eventID too."""
         kept = {name: value for name, value in self.document.items() if name not in _LEFT_OUT}
-        return canonical.encode(kept)
+        return sha256(canonical.encode(kept)).digest()
 
     def corrections(self) -> Iterator[str]:
         """The ``correctiveEventIDs`` that are strings."""
@@ -71,6 +72,29 @@ class Judgement:
     foreign: tuple[int, ...]
 
 
+class _Said:
+    """What was said, so that a declaration finds at once what it repeats.
+
+    Only of events whose ``eventID`` some declaration has is the content looked at, once for each:
+    however many declarations there are, the work grows with the number of events alone.
+    """
+
+    def __init__(self, statements: Sequence[Statement]) -> None:
+        declared = {statement.event_id for statement in statements if statement.is_declaration}
+        declared.discard(None)
+        self._places: dict[bytes, dict[str, list[int]]] = {}
+        for place, statement in enumerate(statements):
+            if not statement.is_declaration and statement.event_id in declared:
+                by_party = self._places.setdefault(statement.content(), {})
+                by_party.setdefault(statement.party, []).append(place)
+
+    def take(self, declaration: Statement) -> Mapping[str, list[int]]:
+        """Places of the events that it repeats, by party; none where it has no ``eventID``."""
+        if declaration.event_id is None:
+            return {}
+        return self._places.get(declaration.content(), {})
+
+
 def judge(statements: Sequence[Statement]) -> Judgement:
     """Judge statements against each other; their order plays no part."""
     states: list[State] = [
@@ -78,16 +102,15 @@ def judge(statements: Sequence[Statement]) -> Judgement:
     ]
     foreign = []
     corrections: set[tuple[str, str]] = set()  # (party, eventID)
-    places = _places_by_id(statements)
+    said = _Said(statements)
     for index, declaration in enumerate(statements):
-        if not declaration.is_declaration or declaration.event_id is None:
+        if not declaration.is_declaration:
             continue
-        own, others = _matches(declaration, statements, places.get(declaration.event_id, ()))
-        for place in own:
-            states[place] = "declared-wrong"
-        if own:
+        repeated = said.take(declaration)
+        if declaration.party in repeated:
+            _mark(states, repeated[declaration.party])
             corrections.update((declaration.party, name) for name in declaration.corrections())
-        elif others:
+        elif repeated:
             foreign.append(index)
     for index, statement in enumerate(statements):
         named = (statement.party, statement.event_id) in corrections
@@ -96,19 +119,8 @@ def judge(statements: Sequence[Statement]) -> Judgement:
     return Judgement(tuple(states), tuple(foreign))
 
 
-def _places_by_id(statements: Sequence[Statement]) -> dict[str, list[int]]:
-    places: dict[str, list[int]] = {}
-    for index, statement in enumerate(statements):
-        if not statement.is_declaration and statement.event_id is not None:
-            places.setdefault(statement.event_id, []).append(index)
-    return places
-
-
-def _matches(
-    declaration: Statement, statements: Sequence[Statement], places: Sequence[int]
-) -> tuple[list[int], list[int]]:
-    """Places of the events that it repeats: those of the same party, those of others."""
-    content = declaration.content() if places else b""
-    same = [place for place in places if statements[place].content() == content]
-    own = [place for place in same if statements[place].party == declaration.party]
-    return own, [place for place in same if place not in own]
+def _mark(states: list[State], places: Sequence[int]) -> None:
+    """These are wrong; all of them since the first declaration that said so."""
+    if states[places[0]] != "declared-wrong":
+        for place in places:
+            states[place] = "declared-wrong"

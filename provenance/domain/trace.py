@@ -15,6 +15,9 @@ Times are *claimed* event times in microseconds; intervals are half open. Only b
 A parent is visited even when its interval turns out to be empty: only its own chain can show that
 it was emptied, so a verifier must see it. Such a visit adds nothing to the story.
 
+Cost: what a hostile chain can ask for is bounded. Each event is told once, stays and their ends are
+found by bisection, and the number of visits has a limit as the number of subjects has.
+
 This is pure: where chains come from is the caller's, ``services.proving`` from storage, the
 verifier from a bundle, and both must find the same. The phone's twin:
 ``static/js/verify/trace.js``.
@@ -23,6 +26,7 @@ verifier from a bundle, and both must find the same. The phone's twin:
 from __future__ import annotations
 
 import re
+from bisect import bisect_left, bisect_right
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -34,6 +38,7 @@ from qr import escapes
 from qr.identifier import canonical_identifier
 
 MAX_SUBJECTS: Final = 256
+MAX_VISITS: Final = 1_024
 MAX_DEPTH: Final = 32
 # Beyond every claimed time (years 1..9999 in microseconds stay within ±2^59).
 BEGINNING: Final = -(2**62)
@@ -155,31 +160,69 @@ class Trace:
     limit: str | None
 
 
+Interval = tuple[int, int]  # [from, until)
+
+
 @dataclass(frozen=True, slots=True)
 class _Visit:
+    """A subject over [start, end); `fresh` is what of it no earlier visit took up."""
+
     uri: str
     start: int
     end: int
     depth: int
+    fresh: tuple[Interval, ...]
+
+
+class _Chain:
+    """The steps on one subject's chain in telling order, and those that put the subject in."""
+
+    def __init__(self, uri: str, steps: Iterable[Step]) -> None:
+        self.steps = sorted(steps, key=lambda step: step.order)
+        self.times = [step.time for step in self.steps]
+        self.packings = [
+            place
+            for place, step in enumerate(self.steps)
+            if step.believed
+            and step.action == "ADD"
+            and step.parent is not None
+            and uri in step.children
+        ]
+        self.ends: dict[int, int] = {}  # of a packing, by its place; filled in on the way
+        # The believed DELETE steps by kind and parent.
+        self.unpackings: dict[tuple[str, str], list[Step]] = {}
+        for step in self.steps:
+            if step.believed and step.action == "DELETE" and step.parent is not None:
+                self.unpackings.setdefault((step.kind, step.parent), []).append(step)
+
+    def places_in(self, intervals: Iterable[Interval]) -> list[int]:
+        """Places of the steps whose time lies in one of the disjoint, rising intervals."""
+        return [
+            place
+            for low, high in intervals
+            for place in range(bisect_left(self.times, low), bisect_left(self.times, high))
+        ]
 
 
 @dataclass(slots=True)
 class _Walk:
     load: Load
     max_subjects: int
+    max_visits: int
     max_depth: int
     waiting: deque[_Visit] = field(default_factory=deque)
-    taken: dict[str, list[tuple[int, int]]] = field(default_factory=dict)
-    chains: dict[str, Sequence[Step] | None] = field(default_factory=dict)
-    unpackings: dict[str, dict[tuple[str, str], list[Step]]] = field(default_factory=dict)
+    visits: int = 0
+    taken: dict[str, list[Interval]] = field(default_factory=dict)
+    chains: dict[str, _Chain | None] = field(default_factory=dict)
+    ends: dict[tuple[str, str, str], list[int]] = field(default_factory=dict)
     story: dict[bytes, tuple[Step, str]] = field(default_factory=dict)
-    absent: list[str] = field(default_factory=list)
+    absent: dict[str, None] = field(default_factory=dict)
     limit: str | None = None
 
     def has_room(self, uri: str, depth: int) -> bool:
         """Whether a subject may be visited at that depth; notes the first that may not."""
-        is_new = uri not in self.taken
-        if depth <= self.max_depth and (not is_new or len(self.taken) < self.max_subjects):
+        has_seat = uri in self.taken or len(self.taken) < self.max_subjects
+        if depth <= self.max_depth and has_seat and self.visits < self.max_visits:
             return True
         self.limit = self.limit or uri
         return False
@@ -187,38 +230,65 @@ class _Walk:
     def take(self, uri: str, start: int, end: int, depth: int) -> None:
         """Take up a visit, unless it adds nothing to those taken up, or there is no room."""
         known = self.taken.get(uri)
-        if known is not None and (start >= end or _covers(known, start, end)):
-            return
-        if self.has_room(uri, depth):
+        fresh = _gaps(known or [], start, end)
+        if (known is None or fresh) and self.has_room(uri, depth):
             self.taken[uri] = _unite(known or [], start, end)
-            self.waiting.append(_Visit(uri, start, end, depth))
+            self.visits += 1
+            self.waiting.append(_Visit(uri, start, end, depth, fresh))
 
-    def chain(self, uri: str) -> Sequence[Step] | None:
-        """The subject's steps in telling order, loaded once."""
+    def chain(self, uri: str) -> _Chain | None:
+        """The subject's chain, loaded once."""
         if uri not in self.chains:
             steps = self.load(uri)
-            self.chains[uri] = None if steps is None else sorted(steps, key=lambda s: s.order)
+            self.chains[uri] = None if steps is None else _Chain(uri, steps)
         return self.chains[uri]
 
     def visit(self, visit: _Visit) -> None:
-        """Tell what lies in the interval and take up what it leads to."""
+        """Tell what lies in the interval and take up what it leads to.
+
+        Only what is fresh is gone through: the rest was told by earlier visits, and what it leads
+        to was taken up, or kept out by a limit that still keeps it out.
+        """
         chain = self.chain(visit.uri)
         if chain is None:
-            if visit.uri not in self.absent:
-                self.absent.append(visit.uri)
+            self.absent[visit.uri] = None
             return
-        for step in chain:
-            inside = visit.start <= step.time < visit.end
-            if inside:
-                self.story.setdefault(step.hash, (step, visit.uri))
-            if step.believed and visit.start < visit.end:
-                self.follow(step, visit, inside)
+        told = chain.places_in(visit.fresh)
+        for place in told:
+            self.story.setdefault(chain.steps[place].hash, (chain.steps[place], visit.uri))
+        inside = set(told)
+        for place in sorted(inside.union(self.packings_of(chain, visit))):
+            if chain.steps[place].believed:
+                self.follow(chain.steps[place], visit, place in inside)
+
+    def packings_of(self, chain: _Chain, visit: _Visit) -> Iterator[int]:
+        """Places of the packings that a visit must look at: those before its end that lead to a
+        parent not met yet, or whose stay meets what is fresh.
+
+        Of several with one parent and one end the first covers the others.
+        """
+        if not visit.fresh:
+            return
+        low, high = visit.fresh[0][0], visit.fresh[-1][1]
+        seen: set[tuple[str, int]] = set()
+        for place in chain.packings:
+            step = chain.steps[place]
+            if step.time >= visit.end:
+                return
+            if step.parent in self.taken:
+                end = chain.ends.get(place)
+                if end is None:
+                    end = chain.ends[place] = self.end_of(step, visit.uri, step.parent)
+                if end <= low or step.time >= high or (step.parent, end) in seen:
+                    continue
+                seen.add((step.parent, end))
+            yield place
 
     def follow(self, step: Step, visit: _Visit, inside: bool) -> None:
         """The three rules of section 9, in their order."""
         uri, depth = visit.uri, visit.depth + 1
         made = uri in step.outputs
-        if step.action == "ADD" and uri in step.children and step.time < visit.end:
+        if step.action == "ADD" and uri in step.children:
             self.follow_parent(step, visit)
         if inside and made:
             for source in step.inputs:
@@ -240,33 +310,27 @@ class _Walk:
 
     def end_of(self, step: Step, child: str, parent: str) -> int:
         """When the packing of `step` ended for `child`; END if it did not."""
-        ends = [
-            other.time
-            for uri in (child, parent)
-            for other in self.unpackings_of(uri).get((step.kind, parent), ())
-            if other.time > step.time and (other.closes_all or child in other.children)
-        ]
-        return min(ends, default=END)
+        key = (step.kind, child, parent)
+        if key not in self.ends:
+            self.ends[key] = sorted(
+                other.time
+                for chain in (self.peek(child), self.peek(parent))
+                for other in (chain.unpackings.get((step.kind, parent), ()) if chain else ())
+                if other.closes_all or child in other.children
+            )
+        times = self.ends[key]
+        place = bisect_right(times, step.time)
+        return times[place] if place < len(times) else END
 
-    def unpackings_of(self, uri: str) -> dict[tuple[str, str], list[Step]]:
-        """The believed DELETE steps on a chain by (kind, parent), sorted out once.
+    def peek(self, uri: str) -> _Chain | None:
+        """A chain that may be absent or missing: the visit that follows will say so, in its place.
 
-        A chain that is missing gives none: the visit that follows will say so, in its place.
+        None either way.
         """
-        if uri not in self.unpackings:
-            found: dict[tuple[str, str], list[Step]] = {}
-            for step in self.peek(uri):
-                if step.believed and step.action == "DELETE" and step.parent is not None:
-                    found.setdefault((step.kind, step.parent), []).append(step)
-            self.unpackings[uri] = found
-        return self.unpackings[uri]
-
-    def peek(self, uri: str) -> Sequence[Step]:
-        """The steps of a chain that may be absent or missing."""
         try:
-            return self.chain(uri) or ()
+            return self.chain(uri)
         except MissingSubjectError:
-            return ()
+            return None
 
 
 class MissingSubjectError(LookupError):
@@ -278,14 +342,19 @@ class MissingSubjectError(LookupError):
 
 
 def walk(
-    subject: str, load: Load, *, max_subjects: int = MAX_SUBJECTS, max_depth: int = MAX_DEPTH
+    subject: str,
+    load: Load,
+    *,
+    max_subjects: int = MAX_SUBJECTS,
+    max_visits: int = MAX_VISITS,
+    max_depth: int = MAX_DEPTH,
 ) -> Trace:
     """Everything that belongs to `subject`. What `load` raises passes through.
 
-    A visit that would go to more than `max_subjects` subjects, or deeper than `max_depth` (the
-    subject itself is at 0), is not made; all others are.
+    A visit that would go to more than `max_subjects` subjects, be more than the `max_visits`th, or
+    go deeper than `max_depth` (the subject itself is at 0), is not made; all others are.
     """
-    state = _Walk(load, max_subjects, max_depth)
+    state = _Walk(load, max_subjects, max_visits, max_depth)
     state.take(subject, BEGINNING, END, 0)
     while state.waiting:
         state.visit(state.waiting.popleft())
@@ -293,12 +362,24 @@ def walk(
     return Trace(tuple(state.taken), tuple(story), tuple(state.absent), state.limit)
 
 
-def _covers(intervals: Sequence[tuple[int, int]], start: int, end: int) -> bool:
-    return any(low <= start and end <= high for low, high in intervals)
+# What was taken up of a subject: disjoint, non-touching, rising intervals.
 
 
-def _unite(intervals: Sequence[tuple[int, int]], start: int, end: int) -> list[tuple[int, int]]:
-    """Disjoint, non-touching intervals that cover the given ones and [start, end)."""
+def _gaps(intervals: Sequence[Interval], start: int, end: int) -> tuple[Interval, ...]:
+    """The parts of [start, end) that lie in none of the intervals."""
+    gaps = []
+    place = max(0, bisect_right(intervals, (start, END)) - 1)
+    while start < end and place < len(intervals):
+        low, high = intervals[place]
+        if low > start:
+            gaps.append((start, min(low, end)))
+        start = max(start, high)
+        place += 1
+    return (*gaps, (start, end)) if start < end else tuple(gaps)
+
+
+def _unite(intervals: Sequence[Interval], start: int, end: int) -> list[Interval]:
+    """The intervals and [start, end) together."""
     if start >= end:
         return list(intervals)
     apart = [(low, high) for low, high in intervals if high < start or end < low]

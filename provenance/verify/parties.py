@@ -97,12 +97,20 @@ def _replay(
     *,
     operator: Party | None,
 ) -> Party:
-    """One party from the party events on its chain; other events on it are passed over."""
+    """One party from the party events on its chain; other events on it are passed over.
+
+    A party event takes effect once. A log that links one again would bring back an accreditation
+    that was withdrawn, under the operator's old signature.
+    """
     party: Party | None = None
+    seen: set[int] = set()
     for seq, evidence in enumerate(chain):
         if not is_party_event(evidence.event.document):
             continue
         place = f"subjects[{index}].links[{seq}]"
+        if evidence.index in seen:
+            raise RefusedError("party-history", place)
+        seen.add(evidence.index)
         try:
             party = apply_event(
                 party,

@@ -15,7 +15,7 @@ from typing import Any
 from merkle.note import NoteSignature
 from provenance.crypto.small_order import ORDER
 from provenance.domain import party_events
-from provenance.domain.canonical import encode_base64
+from provenance.domain.canonical import decode_base64, encode_base64
 from provenance.domain.multibase import decode_multibase, encode_multibase, format_multikey
 from tests.support.bundle_stories import (
     CASE,
@@ -36,11 +36,13 @@ from tests.support.bundles import (
     NOW,
     OPERATOR,
     START,
+    Actor,
     Json,
     Published,
     World,
     actor,
     bit_flipped,
+    cosigner,
     encode,
     make_key,
     policy_text,
@@ -196,12 +198,30 @@ def an_array(_data: bytes) -> bytes:
     return b'["prov:Passport"]'
 
 
+@raw("number-range")
+def number_beyond_all_doubles(data: bytes) -> bytes:
+    """Infinity to one reader, an error to another, if neither is told what to say."""
+    return data.replace(b'"leaf":0', b'"leaf":1e400', 1)
+
+
+@raw("duplicate-key")
+def prototype_twice(data: bytes) -> bytes:
+    """In JavaScript this name is special unless objects have no prototype."""
+    return data[:-1] + b',"__proto__":1,"__proto__":1}'
+
+
 # --- malformed: step 3 ----------------------------------------------------------------------------
 
 
 @tampering("bundle-malformed", "bundle")
 def unknown_member(bundle: Json, _: Published) -> None:
     bundle["verdict"] = "verified"
+
+
+@tampering("bundle-malformed", "bundle")
+def member_by_way_of_the_prototype(bundle: Json, _: Published) -> None:
+    """`seals` is there only for who asks a prototype."""
+    bundle["__proto__"] = {"seals": bundle.pop("seals")}
 
 
 @tampering("bundle-malformed", "seals")
@@ -333,6 +353,14 @@ def cosigned_by_the_clock_alone(bundle: Json, published: Published) -> None:
 
 
 @tampering("quorum-missing", "checkpoint")
+def cosigned_twice_by_the_clock(bundle: Json, published: Published) -> None:
+    """Two good lines by one witness are one witness."""
+    note = published.world.publish({"clock": NOW}).note
+    text = note.rpartition("\n\n")[0] + "\n"
+    bundle["checkpoint"] = note + cosigner("clock").cosign(text.encode(), NOW - 5).format()
+
+
+@tampering("quorum-missing", "checkpoint")
 def cosigned_by_others_keys(bundle: Json, published: Published) -> None:
     """A line that says the outside witness's name, with a key id that is not its."""
     note = published.world.publish({"clock": NOW}).note
@@ -382,6 +410,18 @@ def stale_for_a_strict_reader(_bundle: Json, _: Published) -> None:
     pass
 
 
+@tampering("checkpoint-stale", "checkpoint")
+def cosigned_at_time_zero(bundle: Json, published: Published) -> None:
+    """The clock is fresh, but the quorum needs the other, whose time is that of 1970."""
+    bundle["checkpoint"] = published.world.publish({"clock": NOW, "harbour": 0}).note
+
+
+@tampering("checkpoint-future", "checkpoint")
+def cosigned_at_the_end_of_time(bundle: Json, published: Published) -> None:
+    ends = {"clock": 2**63 - 1, "harbour": 2**63 - 1}
+    bundle["checkpoint"] = published.world.publish(ends).note
+
+
 # --- complete: steps 12 to 20 ---------------------------------------------------------------------
 
 
@@ -412,6 +452,20 @@ def map_value_of_another_count(bundle: Json, _: Published) -> None:
 @tampering("map-presence", "subjects[0]")
 def map_proof_altered(bundle: Json, _: Published) -> None:
     bundle["subjects"][0]["map"] = bit_flipped(bundle["subjects"][0]["map"], 5)
+
+
+@tampering("map-presence", "subjects[0]")
+def map_proof_with_a_padded_bit_number(bundle: Json, _: Published) -> None:
+    """The same number in two bytes instead of one: another proof for the same claim."""
+    proof = decode_base64(bundle["subjects"][0]["map"])
+    assert proof[0] < 0x80
+    bundle["subjects"][0]["map"] = encode_base64(bytes([proof[0] | 0x80, 0]) + proof[1:])
+
+
+@tampering("map-presence", "subjects[0]")
+def head_link_at_another_index(bundle: Json, _: Published) -> None:
+    """The index is in what the map binds: no other entry can stand in for the head."""
+    bundle["subjects"][0]["value"]["index"] -= 1
 
 
 @tampering("link-foreign", "subjects[0].links[2]")
@@ -783,6 +837,46 @@ def accreditation_expired(world: World) -> None:
     world.seal(mill, world.make(ITEM), at=world.clock + 1)
 
 
+@lie("party-history", "subjects[1].links[3]")
+def accreditation_taken_twice(world: World) -> None:
+    """Withdrawn, and brought back by the log under the operator's old signature."""
+    mill = world.register(actor("mill"))
+    event = world.complete(party_events.party_accredited(mill.uri, role="producer"))
+    (granted,) = world.seal(world.operator, event)
+    world.withdraw(mill, "producer")
+    world.append(mill.uri, granted.event.hash, granted.seal_hash, world.clock + MINUTE)
+    world.seal(mill, world.make(ITEM), at=world.clock + 2 * MINUTE)
+
+
+@lie("event-not-about-subject", "subjects[1].links[1]")
+def accreditation_of_another_party(world: World) -> None:
+    """The mall's accreditation, linked to the mill's chain."""
+    mill, mall = world.register(actor("mill")), world.register(actor("mall"))
+    event = party_events.party_accredited(mall.uri, role="producer")
+    world.seal(world.operator, world.complete(event), also_on=[mill.uri])
+    world.seal(mill, world.make(ITEM))
+
+
+@lie("key-unknown", "subjects[2].links[1]")
+def operators_uri_registered_by_a_rival(_world: World) -> Json:
+    """Whoever stands first on the operator's chain is the operator; the true one cannot follow."""
+    world = World()
+    world.register(world.operator.with_key("rival"))
+    world.accredit(world.operator, "producer")
+    mill = world.register(actor("mill"))
+    world.accredit(mill, "producer", by=world.operator.with_key("rival"))
+    world.seal(mill, world.make(ITEM))
+    return world.publish().passport(ITEM)
+
+
+@lie("key-unknown", "events[0]")
+def party_that_begins_with_a_number_sign(world: World) -> None:
+    """Where its key's text begins in the verification method must be plain to both verifiers."""
+    (mill,) = cast(world, mill="producer")
+    world.seal(mill, world.observe("#ghost"))
+    world.seal(Actor("#ghost", make_key("ghost")), world.make(ITEM))
+
+
 @lie("party-history", "subjects[1].links[1]")
 def accredited_by_itself(world: World) -> None:
     mill = world.register(actor("mill"))
@@ -822,6 +916,16 @@ def key_added_without_possession(world: World) -> None:
     new = mill.with_key("mill 2")
     event = world.key_added(actor("mall"), new)
     world.seal(mill, {**event, "prov:party": mill.uri})
+    world.seal(new, world.make(ITEM))
+
+
+@lie("party-history", "subjects[1].links[2]")
+def key_added_with_possession_for_another_log(world: World) -> None:
+    """What the new key signed elsewhere does not bring it in here."""
+    (mill,) = cast(world, mill="producer")
+    new = mill.with_key("mill 2")
+    elsewhere = World(origin="elsewhere.example/log").key_added(mill, new)
+    world.seal(mill, {**elsewhere, "prov:nonce": world.nonce()})
     world.seal(new, world.make(ITEM))
 
 

@@ -567,6 +567,48 @@ def spelt_differently() -> Made:
 
 
 @story
+def names_of_javascript() -> Made:
+    """`__proto__` and its like are members as any others, in events, and name nothing special."""
+    world = new_world()
+    (mill,) = cast(world, mill="producer")
+    odd = {"__proto__": {"type": "ObjectEvent", "action": "ADD"}, "constructor": None}
+    event = world.observe(ITEM, **odd, ilmd={"__proto__": {"cbvmda:lotNumber": "L7"}})
+    world.seal(mill, event, world.make(ITEM, at=START, hasOwnProperty=[], toString=-0.0))
+    declaration = {**event, "errorDeclaration": {"__proto__": {"correctiveEventIDs": ["x"]}}}
+    world.seal(mill, {**declaration, "prov:nonce": world.nonce()})
+    return Made(
+        encode(world.publish().passport(ITEM)),
+        stages={"state": ["believed", "declared-wrong", "declaration"]},
+    )
+
+
+@story
+def packed_into_each_other() -> Made:
+    """A circle ends, and brings in of the case's history only what came after the packing."""
+    world = new_world()
+    (mill,) = cast(world, mill="producer")
+    world.seal(
+        mill,
+        world.observe(CASE, at=START),
+        world.pack(CASE, ITEM, at=START + 1),
+        world.pack(ITEM, CASE, at=START + 2),
+        world.observe(CASE, at=START + 3),
+    )
+    bundle = world.publish().passport(ITEM)
+    return Made(encode(bundle), stages={"via": [ITEM, ITEM, CASE]}, tells={"warnings": []})
+
+
+@story
+def linked_twice() -> Made:
+    """A log that links an event again tells nothing new: it is one stage, at its first time."""
+    world = new_world()
+    (mill,) = cast(world, mill="producer")
+    (made,) = world.seal(mill, world.make(ITEM))
+    world.append(ITEM, made.event.hash, made.seal_hash, world.clock + MINUTE)
+    return Made(encode(world.publish().passport(ITEM)), stages={"index": [0]})
+
+
+@story
 def nested_beyond_the_limit() -> Made:
     """Box in box in box: the walk ends at depth 32, and says where."""
     world = new_world()

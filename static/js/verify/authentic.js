@@ -31,12 +31,19 @@ export async function checkSeals(bundle, events, origin, engine) {
   }
 }
 
-/** Step 32 for one party's chain; the party, with `operator` null while that is the operator's own. */
+/**
+ * Step 32 for one party's chain; the party, with `operator` null while that is the operator's own. A
+ * party event takes effect once: a log that links one again would bring back an accreditation that was
+ * withdrawn, under the operator's old signature.
+ */
 async function replay({ links, place }, events, { origin, operator, engine }) {
   let party = null;
+  const seen = new Set();
   for (let j = 0; j < links.length; j += 1) {
     const { document, seal } = events.get(links[j].event);
     if (isPartyEvent(document)) {
+      if (seen.has(links[j].event)) throw new RefusedError('party-history', `${place}.links[${j}]`);
+      seen.add(links[j].event);
       try {
         party = await applyPartyEvent(party, document, {
           signer: seal.party, key: seal.key, at: links[j].time, seq: j, origin, engine, operator: operator || party,

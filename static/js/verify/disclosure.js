@@ -72,19 +72,32 @@ function readDisclosure(text) {
   return array.slice(1);
 }
 
+/**
+ * Enters the places in `value` under each digest that they hold, as often as they hold it: an index,
+ * since one event can have a hundred thousand disclosures, each inside another.
+ */
+function notePlaces(places, value, names, depth) {
+  for (const place of placesIn(value, names, depth)) {
+    place.digests.forEach((digest) => {
+      if (!places.has(digest)) places.set(digest, []);
+      places.get(digest).push(place);
+    });
+  }
+}
+
 /** The one place whose digests hold this disclosure's; a digest that stands twice fits nowhere. */
 function placeOf(text, places) {
   const digest = encodeBase64Url(sha256(utf8(text)));
-  const held = places.filter(({ digests }) => digests.includes(digest));
-  const times = held.reduce((sum, { digests }) => sum + digests.filter((found) => found === digest).length, 0);
-  if (times !== 1) throw new ProofError(`expected the digest ${digest} once in the event, found it ${times} times`);
+  const held = places.get(digest) || [];
+  if (held.length !== 1) throw new ProofError(`expected the digest ${digest} once in the event, found it ${held.length} times`);
   return held[0];
 }
 
 /** The event with the disclosed members back in their objects; throws ProofError for one that does not fit. */
 export function applyDisclosures(event, disclosures) {
   const shown = copyOf(event);
-  const places = [...placesIn(shown, [], 1)];
+  const places = new Map();
+  notePlaces(places, shown, [], 1);
   disclosures.forEach((text) => {
     const [name, value] = readDisclosure(text);
     const place = placeOf(text, places);
@@ -93,7 +106,7 @@ export function applyDisclosures(event, disclosures) {
     requireThat(isConcealable(event, names), 'a member that may be concealed');
     requireThat(place.depth + depthOf(value) <= MAX_DEPTH, `at most ${MAX_DEPTH} levels`);
     place.members[name] = value;
-    places.push(...placesIn(value, names, place.depth + 1));
+    notePlaces(places, value, names, place.depth + 1);
   });
   return shown;
 }

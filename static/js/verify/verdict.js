@@ -17,7 +17,7 @@ import { operatorUri } from './party.js';
 import { readPassport, UnusableError } from './passport.js';
 import { Policy } from './policy.js';
 import { checkAge, checkCheckpoint, checkMapHead, readAsOf } from './published.js';
-import { judgeStates, storyOf, walk } from './trace.js';
+import { judgeStates, walk } from './trace.js';
 import { checkUnaltered } from './unaltered.js';
 
 /** Greatest age of a checkpoint in seconds, unless told. */
@@ -29,7 +29,7 @@ function emptyVerdict() {
   return {
     v: 1,
     subject: null,
-    record: 'verified',
+    record: 'refused', // until everything has passed
     reason: null,
     place: null,
     checks: Object.fromEntries(CHECKS.map((name) => [name, 'not-checked'])),
@@ -104,7 +104,7 @@ function tell(bundle, events, parties, origin) {
   const isBelieved = ({ index }) => states[index] === 'believed' || states[index] === 'correction';
   const walked = walk(bundle.subject, chains, isBelieved);
   const traceWarnings = checkTrace(walked, bundle.subjects);
-  const stages = storyOf(walked.visits, chains).map((told) => stageOf(told, parties, states[told.event.index]));
+  const stages = walked.story.map((told) => stageOf(told, parties, states[told.event.index]));
   const newest = bundle.subjects.flatMap(({ links }) => links).reduce((time, link) => Math.max(time, link.time), -Infinity);
   const doubtful = events.filter(({ standing }) => standing === 'doubtful');
   const at = (code) => ({ index }) => ({ code, place: `events[${index}]` });
@@ -155,6 +155,7 @@ class Verification {
       checkSigners(events, parties);
       return tell(bundle, events, parties, checkpoint.origin);
     }));
+    this.verdict.record = 'verified';
   }
 
   async publish(bundle) {

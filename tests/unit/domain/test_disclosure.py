@@ -288,3 +288,26 @@ def test_conceal_then_apply_is_the_event_again(
         altered = [text if i != dropped else text[:-4] for i, text in enumerate(disclosures)]
         with pytest.raises(DisclosureError):
             apply(concealed, altered)
+
+
+def test_thousands_of_disclosures_are_each_found_at_once() -> None:
+    """Each one is looked up: 4,000 in each other's values, and no place is gone through twice."""
+    looks = 0
+
+    class Counting(str):
+        def __eq__(self, other: object) -> bool:
+            nonlocal looks
+            looks += 1
+            return str.__eq__(self, other)
+
+        __hash__ = str.__hash__
+
+    inner = [encode_base64url(encode([f"salt {n}", f"m{n}", n])) for n in range(4_000)]
+    outer = []
+    for start in range(0, len(inner), 200):
+        held = {SD: sorted(map(digest, inner[start : start + 200]))}
+        outer.append(encode_base64url(encode([f"salt o{start}", f"o{start}", held])))
+    event = {**EVENT, SD: [Counting(digest(text)) for text in outer]}
+    shown = apply(event, [*outer, *inner])
+    assert (shown["o0"]["m0"], shown["o3800"]["m3999"]) == (0, 3_999)
+    assert looks < 200

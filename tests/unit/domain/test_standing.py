@@ -128,3 +128,21 @@ def test_corrections_are_of_the_same_party_and_stand() -> None:
 def test_a_declaration_without_effect_names_no_corrections() -> None:
     found = judged((declared(event(1), "id 2"), MILL), (event(2), MILL))
     assert found == Judgement(("declaration", "believed"), ())
+
+
+def test_the_content_of_each_event_is_looked_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A party that says one thing 500 times and takes it back 500 times keeps nobody waiting."""
+    looks = 0
+    content = Statement.content
+
+    def count(statement: Statement) -> bytes:
+        nonlocal looks
+        looks += 1
+        return content(statement)
+
+    monkeypatch.setattr(Statement, "content", count)
+    said = [(event(1, **{"prov:nonce": str(n)}), MILL) for n in range(500)]
+    taken_back = [(declared(one, "id 1"), MILL) for one, _ in said]
+    found = judged(*said, *taken_back, (event(2), MILL))
+    assert found.states == ("declared-wrong",) * 500 + ("declaration",) * 500 + ("believed",)
+    assert looks == 1_000

@@ -385,3 +385,59 @@ def test_a_chain_is_judged_by_itself() -> None:
     chain = read_chain([(event, 7, "https://mill.example") for event in events])
     assert [one.believed for one in chain] == [True, False, False]
     assert events[0].event_time < END
+
+
+# --- hostile sizes --------------------------------------------------------------------------------
+
+
+def in_and_out(parent: str, times: int, child: str = "i", apart: int = 2, first: int = 0) -> Worlds:
+    """A child that is put into a parent and taken out again, many times."""
+    return world(
+        entry
+        for n in range(times)
+        for entry in (
+            pack(first + 2 * n, apart * n, parent, child),
+            take_out(first + 2 * n + 1, apart * n + 1, parent, child),
+        )
+    )
+
+
+def test_the_number_of_visits_is_limited_and_said() -> None:
+    assert trace(in_and_out("p", 1_023)).limit is None
+    found = trace(in_and_out("p", 1_024))
+    assert found.limit == "p"
+    assert len(found.story) == 2 * 1_024  # all of the subject's own
+    assert trace(in_and_out("p", 3), max_visits=3).limit == "p"
+    assert trace(in_and_out("p", 3), max_visits=4).limit is None
+
+
+@pytest.mark.parametrize("is_open", [True, False])
+def test_many_stays_under_many_visits_stay_cheap(is_open: bool) -> None:
+    """Each visit looks at each packing once, and takes up what is new: no product of three."""
+    stays = [
+        entry
+        for n in range(3_000)
+        for entry in (pack(10_000 + 2 * n, n, "q", "p"), take_out(10_001 + 2 * n, n, "q", "p"))
+        if is_open is False or entry.action == "ADD"
+    ]
+    chains = {uri: list(chain) for uri, chain in in_and_out("p", 1_000, apart=3).items()}
+    chains["p"] += stays
+    chains["q"] = list(stays)
+    taken = 0
+
+    class Counting(dict[str, list[Step]]):
+        def get(self, *arguments: Any) -> Any:
+            nonlocal taken
+            taken += 1
+            return super().get(*arguments)
+
+    found = walk("i", Counting(chains).get)
+    assert found.subjects == ("i", "p", "q")
+    assert taken == 3  # each chain once
+
+
+def test_growing_inputs_are_told_once() -> None:
+    steps = [make(n, n, ["in"], ["i"]) for n in range(1_000)]
+    seen = [see(5_000 + n, n, "in") for n in range(1_000)]
+    found = trace(world([*steps, *seen]))
+    assert (len(found.story), found.limit) == (2_000, None)
