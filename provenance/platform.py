@@ -11,7 +11,10 @@
 
 :func:`initialise` makes all that is missing and changes nothing that is there;
 :meth:`Platform.open` makes nothing and refuses what is incomplete. Each key has one purpose: the
-log's key never signs a receipt, the clock's key nothing but cosignatures.
+log's key never signs a receipt, the clock's key nothing but cosignatures. Each is read when it is
+first used and not before: a web worker, which only capture makes ask for `operator.key`, never has
+the log's key in its memory, and the sequencer never the operator's. Under separate users the files
+may therefore belong to whoever uses them; :meth:`Platform.open` asks only that they exist.
 
 Two processes may initialise at once: a lock on the directory makes them take turns.
 """
@@ -22,17 +25,18 @@ import fcntl
 import os
 import secrets
 import socket
+import stat
 import time
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from functools import cached_property
 from hashlib import sha256
 from pathlib import Path
 from typing import Any, Final
 
 from merkle.errors import PolicyError
+from merkle.note import KIND_ED25519, VerifierKey
 from merkle.policy import Log, Policy, Witness
 from merkle.tree import root_of
 from provenance.config import Settings, check_origin
@@ -72,22 +76,50 @@ def system_clock() -> int:
     return time.time_ns() // 1_000_000
 
 
-@dataclass(frozen=True)
 class Keys:
-    """The installation's three private keys."""
+    """The installation's three private keys, each read from its file when it is first asked for.
 
-    log: PrivateKey
-    clock: PrivateKey
-    operator: PrivateKey
+    A key that cannot be read, or that others could read, is then a PlatformError naming the file.
+    """
 
-    @classmethod
-    def load(cls, directory: Path) -> Keys:
-        """The keys of an installation; raises PlatformError naming the file that is wrong."""
+    def __init__(self, directory: Path) -> None:
+        """Raises PlatformError if a file is missing or open to others; reads none of them."""
+        self._directory = directory
+        for name in KEY_FILES:
+            _require_private(directory / name)
+
+    @cached_property
+    def log(self) -> PrivateKey:
+        """Signs checkpoints."""
+        return self._load(LOG_KEY)
+
+    @cached_property
+    def clock(self) -> PrivateKey:
+        """Cosigns them with our time."""
+        return self._load(CLOCK_KEY)
+
+    @cached_property
+    def operator(self) -> PrivateKey:
+        """Signs receipts and the operator's own events."""
+        return self._load(OPERATOR_KEY)
+
+    def _load(self, name: str) -> PrivateKey:
         try:
-            log, clock, operator = (load_key(directory / name) for name in KEY_FILES)
+            return load_key(self._directory / name)
         except KeyFileError as error:
-            raise PlatformError(f"{error}; `provenance init` makes keys for a new log") from error
-        return cls(log, clock, operator)
+            raise PlatformError(str(error)) from error
+
+
+def _require_private(path: Path) -> None:
+    """As `load_key` will see it, but at the start and without its contents."""
+    try:
+        mode = path.stat().st_mode
+    except FileNotFoundError as error:
+        raise PlatformError(
+            f"{path} is missing; `provenance init` makes keys for a new log"
+        ) from error
+    if mode & (stat.S_IRWXG | stat.S_IRWXO):
+        raise PlatformError(f"{path} is open to others; run: chmod 600 {path}")
 
 
 class Platform:
@@ -103,18 +135,24 @@ class Platform:
             settings.database_url, timeout_ms=settings.database_timeout_ms
         )
         self.tiles = DirectoryTileStore(settings.tiles)
+        # Made here, not when first used: threads that ask at once would each load a map.
+        self.prover = Prover(self.database, self.tiles, self.origin)
+        """Builds passports; holds the map of the published log in memory once asked."""
 
     @classmethod
     def open(cls, settings: Settings) -> Platform:
-        """The installation in ``settings.data``; raises PlatformError if it is not complete."""
-        keys = Keys.load(settings.keys)
+        """The installation in ``settings.data``; raises PlatformError if it is not complete.
+
+        That `log.key` is the key of the policy is for the sequencer to see, which may read it.
+        """
+        keys = Keys(settings.keys)
         origin = _read_origin(settings)
         if origin is None:
             raise PlatformError(
                 f"{settings.origin_file} is missing: run `provenance init --data {settings.data}`"
             )
         policy = _read_policy(settings.policy_file)
-        _require_own_log(settings.policy_file, policy, NoteSigner(origin, keys.log))
+        _require_own_log(settings, policy, origin)
         return cls(settings, keys, origin, policy)
 
     @property
@@ -125,7 +163,7 @@ class Platform:
     @property
     def log_vkey(self) -> str:
         """The log's verifier key as text (C2SP signed-note): what readers pin."""
-        return NoteSigner(self.origin, self.keys.log).vkey.format()
+        return _log_key(self.policy, self.origin).format()
 
     @cached_property
     def capture(self) -> Capture:
@@ -144,11 +182,6 @@ class Platform:
         )
 
     @cached_property
-    def prover(self) -> Prover:
-        """Builds passports; holds the map of the published log in memory once asked."""
-        return Prover(self.database, self.tiles, self.origin)
-
-    @cached_property
     def sequencer(self) -> Sequencer:
         """The one that makes the log grow; for one thread of one process."""
         settings = self.settings
@@ -161,7 +194,8 @@ class Platform:
             policy=self.policy,
             cosigners=(ClockCosigning(cosigner, self.clock),),
             clock=self.clock,
-            holder=f"{socket.gethostname()}:{os.getpid()}",
+            # Two containers may agree in host name and process id.
+            holder=f"{socket.gethostname()}:{os.getpid()}:{secrets.token_hex(4)}",
             options=SequencerOptions(
                 lease_ms=settings.lease_s * 1000,
                 refresh_ms=settings.cosign_refresh_s * 1000,
@@ -190,12 +224,13 @@ def initialise(settings: Settings) -> None:
         finally:
             database.close()
         _make_keys(settings.keys)
-        keys = Keys.load(settings.keys)
+        keys = Keys(settings.keys)
         origin = _read_origin(settings) or _choose_origin(settings, keys.log)
         if not settings.policy_file.exists():
             _write_policy(settings, origin, keys)
         platform = Platform.open(settings)
         try:
+            _require_own_key(settings, platform)
             _begin(platform)
         finally:
             platform.close()
@@ -313,11 +348,31 @@ def _read_policy(path: Path) -> Policy:
         raise PlatformError(f"{path}: {error}") from error
 
 
-def _require_own_log(path: Path, policy: Policy, signer: NoteSigner) -> None:
-    if not any(log.key == signer.vkey for log in policy.log_named(signer.name)):
+def _log_key(policy: Policy, origin: str) -> VerifierKey:
+    """The Ed25519 key of our log in the policy, which has one at most (merkle.policy)."""
+    for known in policy.log_named(origin):
+        if known.key.kind == KIND_ED25519:
+            return known.key
+    raise PlatformError(f"the policy names no key of the log {origin}")
+
+
+def _require_own_log(settings: Settings, policy: Policy, origin: str) -> None:
+    try:
+        _log_key(policy, origin)
+    except PlatformError as error:
         raise PlatformError(
-            f"{path} does not name this log: expected a line `log {signer.vkey.format()}`; "
-            "readers could not verify anything with it"
+            f"{settings.policy_file} does not name this log: expected a line `log KEY` with the "
+            f"key of {origin}; readers could not verify anything with it"
+        ) from error
+
+
+def _require_own_key(settings: Settings, platform: Platform) -> None:
+    """The key in the policy is that of log.key; only who may read it can tell."""
+    own = NoteSigner(platform.origin, platform.keys.log).vkey.format()
+    if own != platform.log_vkey:
+        raise PlatformError(
+            f"{settings.policy_file} does not name this log: expected a line `log {own}`, found "
+            f"`log {platform.log_vkey}`; restore the policy and {LOG_KEY} that belong together"
         )
 
 

@@ -110,6 +110,7 @@ def _create_upload_tables() -> None:
         sa.Column("entries", sa.LargeBinary(), nullable=True),
         sa.Column("first_index", sa.BigInteger(), nullable=True),
         sa.Column("answers", sa.LargeBinary(), nullable=True),
+        sa.Column("newest_known", _ID, nullable=True),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_uploads")),
     )
     op.create_index("ix_uploads_accepted_at", "uploads", ["accepted_at"], unique=False)
@@ -120,6 +121,14 @@ def _create_upload_tables() -> None:
         unique=False,
         sqlite_where=sa.text("first_index IS NULL"),
         postgresql_where=sa.text("first_index IS NULL"),
+    )
+    op.create_index(
+        "ix_uploads_unpublished",
+        "uploads",
+        ["first_index"],
+        unique=False,
+        sqlite_where=sa.text("entries IS NOT NULL"),
+        postgresql_where=sa.text("entries IS NOT NULL"),
     )
     op.create_table(
         "seals",

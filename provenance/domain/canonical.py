@@ -121,6 +121,9 @@ def encode(value: Json) -> bytes:
     Raises :class:`MalformedJsonError` (`number-range`, `lone-surrogate`, `not-json`) for what has
     no canonical form. Doubles beyond 2^53 - 1 have one and are encoded; :func:`parse` refuses them.
     """
+    quick = _encode_plain(value)
+    if quick is not None:
+        return quick
     try:
         return rfc8785.dumps(value)
     except (rfc8785.IntegerDomainError, rfc8785.FloatDomainError):
@@ -130,6 +133,54 @@ def encode(value: Json) -> bytes:
     raise MalformedJsonError(
         code, "the value has no canonical form", expected=expected, found="another value"
     )
+
+
+def _encode_plain(value: Json) -> bytes | None:
+    """The canonical bytes if the standard library's writer gives them for certain, else None.
+
+    More than twice as fast as `rfc8785`, and exactly equal where nothing is left on which the two
+    could differ: numbers (RFC 8785 section 3.2.2.3) are whole and within 2^53 - 1, names are
+    strings, and no character lies beyond U+FFFF, so that the order of code points is the order of
+    UTF-16 code units (3.2.3). Strings are escaped alike (3.2.2.2). Whatever is not so, or cannot
+    be written at all, is left to `rfc8785`, which also knows the reason.
+    """
+    try:
+        # First the writer, which refuses cycles, then the look, which would follow them for ever.
+        data = _WRITER.encode(value).encode("utf-8")
+    except (TypeError, ValueError, RecursionError):
+        return None
+    return data if _BEYOND_BMP.search(data) is None and _is_plain(value) else None
+
+
+def _is_plain(value: Json) -> bool:
+    """Only text, truth values, null, whole numbers of I-JSON, lists, objects named by strings?"""
+    waiting: list[Any] = [(value,)]
+    for items in waiting:  # grows while it is gone through
+        if _SCALARS.issuperset(map(type, items)):
+            continue
+        for item in items:
+            kind = type(item)
+            if kind is dict:
+                if not _NAMES.issuperset(map(type, item)):
+                    return False
+                waiting.append(item.values())
+            elif kind is list:
+                waiting.append(item)
+            elif kind is int:
+                if not -MAX_NUMBER <= item <= MAX_NUMBER:
+                    return False
+            elif kind not in _SCALARS:
+                return False
+    return True
+
+
+# Exact types: a subclass may write itself in another way.
+_SCALARS = frozenset({str, bool, type(None)})
+_NAMES = frozenset({str})
+_WRITER = json.JSONEncoder(
+    ensure_ascii=False, sort_keys=True, separators=(",", ":"), allow_nan=False
+)
+_BEYOND_BMP = re.compile(rb"[\xf0-\xf4]")  # the first byte of every such character in UTF-8
 
 
 def decode_base64(text: object, size: int | None = None) -> bytes:

@@ -15,6 +15,14 @@ Append, in the order that keeps it true under concurrent uploads (storage/sessio
 6. judge the signers at the ledger time;
 7. write everything by the batch, move the heads by compare-and-swap, sign the receipt, commit.
 
+A clock that is wrong: one that went back only holds times still until it has caught up. One that
+was far ahead when something was accepted leaves that time on the chains it touched, and, since
+ledger time never falls, on whatever follows there; the next change of any party takes it too (step
+4), and with it that party's later uploads. Other chains and parties are free of it, order and
+validity of keys are never affected, and a revocation still holds at once (admission.judge_signer);
+what is false are the times shown. Nothing here can tell such a reading from a long pause, so the
+machines' clocks must be kept (NTP), and watched: receipts and `uploads.accepted_at` show it.
+
 A crash before the commit leaves nothing; one after it leaves an upload whose sender has no answer
 and gets it by sending the same again. The receipt is signed inside the transaction because it is
 part of what must be the same for ever.
@@ -162,7 +170,11 @@ class Capture:
         # One by one: a bundle of the log holds at most 256 entries, an upload may have more.
         framed = b"".join(encode_bundle([entry]) for entry in entries)
         upload_id = event_rows.insert_upload(
-            connection, accepted_at=plan.time, entries=entries, framed=framed
+            connection,
+            accepted_at=plan.time,
+            entries=entries,
+            framed=framed,
+            newest_known=plan.newest_known,
         )
         if seal is not None:
             event_rows.insert_seal(
@@ -179,7 +191,7 @@ class Capture:
 
 def _known(stored: event_rows.SealedUpload) -> Accepted:
     receipt = unpack_receipt(stored.answers, stored.leaves)
-    return Accepted(receipt, created=False, upload_id=stored.upload_id)
+    return Accepted(receipt, created=False, upload_id=stored.newest)
 
 
 __all__ = ["Accepted", "Attachment", "Capture", "Limits", "ReceiptEvent"]

@@ -14,6 +14,10 @@ subtrees of the log, tiles, seals' trees. So a passport of a subject seen before
 and the chain of a brand's keys is read once, not once a passport. Nothing here is believed by
 anybody: a wrong memory would give a bundle that does not verify.
 
+A bundle that no verifier would read (docs/formats.md section 1: 16 MiB) is refused, and one that
+is certain to become so before its rows are read: a place that a sensor names every minute has more
+links than any page could hold.
+
 Left to others: what a trace is (`domain.trace`), the bundle's form (`domain.passport`), who may see
 which disclosure (here: what is public).
 """
@@ -32,8 +36,9 @@ from merkle.keymap import KeyMap
 from merkle.proofs import prove_inclusion
 from merkle.tiles import TILE_WIDTH, TileHashReader, decode_bundle, entries_path
 from merkle.tree import HashReader, MemoryTree
+from provenance.domain.canonical import MAX_BUNDLE_BYTES
 from provenance.domain.chain import Link, decode_link, subject_key
-from provenance.domain.errors import UnavailableError
+from provenance.domain.errors import TooLargeError, UnavailableError
 from provenance.domain.event import Event, subjects_of
 from provenance.domain.ledger import MapHead, decode_entry, map_value
 from provenance.domain.party import operator_uri
@@ -53,13 +58,23 @@ from provenance.storage import log
 from provenance.storage.disclosures import read_disclosures
 from provenance.storage.errors import StoreInconsistentError
 from provenance.storage.events import read_seals
-from provenance.storage.histories import HistoryRow, read_histories
+from provenance.storage.histories import HistoryRow, count_links, read_histories
 from provenance.storage.log import Publication
 from provenance.storage.session import Database
 from provenance.storage.tiles import TileStore, read_tile
 from qr.identifier import canonical_identifier
 
 _ATTEMPTS = 8
+
+MOST_LINKS = 20_000
+"""Links in one passport: with its event, and that one's path or seal, none takes less than 840
+bytes, so that more of them never fit 16 MiB."""
+
+# Upper bounds of what stands in a bundle, commas included.
+_LINK_BYTES = 290
+_HASH_BYTES = 47
+_FRAME_BYTES = 80  # around an event: names, two numbers
+_SUBJECT_BYTES = 300  # around a subject: names, map value
 
 Place = tuple[int, int]
 """Where an event is stored: (upload id, leaf)."""
@@ -149,7 +164,8 @@ class Prover:
 
         For a subject without history: the bundle that proves its absence. The value shares parts
         with later ones and is not to be changed. Raises qr.errors.QrError for a malformed EPC URN,
-        UnavailableError before the first publication, StoreInconsistentError.
+        UnavailableError before the first publication, TooLargeError (`passport-too-large`) for more
+        than a bundle can hold, StoreInconsistentError.
         """
         subject = canonical_identifier(uri)
         for _ in range(_ATTEMPTS):
@@ -170,6 +186,7 @@ class Prover:
             size = snapshot.publication.size
             collection = _Collection(self, connection, size)
             collection.collect(subject)
+            collection.require_room()
             seals = self._load_seals(connection, collection.uploads())
             disclosures = read_disclosures(connection, collection.concealing())
         reader = self.reader(size)
@@ -178,15 +195,23 @@ class Prover:
             subjects = tuple(self._prove(uri, collection, reader) for uri in collection.order)
         numbers = {upload: number for number, upload in enumerate(seals)}
         texts = {place: tuple(row.text for row in rows) for place, rows in disclosures.items()}
+        events = collection.events()
+        bundled = tuple(
+            _bundle(one, seals.get(one.place[0]), numbers, texts.get(one.place, ()))
+            for one in events
+        )
+        collection.require_room(
+            sum(_proof_bytes(one) for one in subjects)
+            + sum(len(one.seal.canonical) + 1 for one in seals.values())
+            + sum(_HASH_BYTES * len(one.path) + _FRAME_BYTES for one in bundled)
+            + sum(len(text) + 3 for some in texts.values() for text in some)
+        )
         return Passport(
             checkpoint=snapshot.publication.note.decode(),
             map_head=snapshot.head,
             subjects=subjects,
             seals=tuple(one.seal for one in seals.values()),
-            events=tuple(
-                _bundle(one, seals.get(one.place[0]), numbers, texts.get(one.place, ()))
-                for one in collection.events()
-            ),
+            events=bundled,
         ).to_json()
 
     # The map
@@ -255,8 +280,13 @@ class Prover:
 
     # Stored things that never change
 
-    def histories(self, connection: Connection, values: Mapping[str, bytes]) -> dict[str, _History]:
-        """The histories that the map values name, remembered or read in one statement."""
+    def histories(
+        self, connection: Connection, values: Mapping[str, bytes], links: int = 0
+    ) -> dict[str, _History]:
+        """The histories that the map values name, remembered or read in one statement.
+
+        `links` are there already; TooLargeError if these bring them above MOST_LINKS.
+        """
         found = {}
         missing = []
         for uri, value in values.items():
@@ -265,6 +295,10 @@ class Prover:
                 missing.append(uri)
             else:
                 found[uri] = history
+        links += sum(len(history.links) for history in found.values())
+        links += count_links(connection, missing) if missing else 0
+        if links > MOST_LINKS:
+            raise _too_large(next(iter(values)), "links", MOST_LINKS, links)
         for history in _read_histories(connection, missing):
             if history.value != values[history.uri]:
                 raise StoreInconsistentError(
@@ -349,10 +383,18 @@ class _Collection:
         )
         return [*signers, self._prover.operator]
 
+    def require_room(self, more: int = 0) -> None:
+        """Refuse what is too much for a bundle: links, events and `more` bytes beside them."""
+        links = sum(len(history.links) for history in self.histories.values())
+        size = more + _LINK_BYTES * links + sum(len(one.event.canonical) for one in self.events())
+        if size > MAX_BUNDLE_BYTES:
+            raise _too_large(self.order[0], "bytes", MAX_BUNDLE_BYTES, size)
+
     def _load(self, uris: Sequence[str]) -> None:
         values = self._prover.values(uris, self.size)
         present = {uri: value for uri, value in values.items() if value is not None}
-        self.histories.update(self._prover.histories(self._connection, present))
+        links = sum(len(history.links) for history in self.histories.values())
+        self.histories.update(self._prover.histories(self._connection, present, links))
         self._asked.update(uris)
 
     def events(self) -> list[_Event]:
@@ -387,6 +429,23 @@ class _RememberingReader:
             known = self._behind.read_hash(level, index)
             self._memory.put((level, index), known)
         return known
+
+
+def _proof_bytes(subject: PresentSubject | AbsentSubject) -> int:
+    size = _SUBJECT_BYTES + 2 * len(subject.uri.encode())
+    if isinstance(subject, AbsentSubject):
+        return size + 4 * len(subject.absence) // 3
+    return size + 4 * len(subject.map) // 3 + _HASH_BYTES * len(subject.inclusion)
+
+
+def _too_large(subject: str, unit: str, most: int, found: int) -> TooLargeError:
+    return TooLargeError(
+        "passport-too-large",
+        f"the history of {subject[:200]} and those that it leads to are too long for a passport",
+        expected=f"at most {most:,} {unit}",
+        found=f"{found:,} {unit}",
+        remedy="ask for the passport of a single item or lot; the whole log can be read at /log/",
+    )
 
 
 def _read_publication(connection: Connection) -> Publication:

@@ -8,9 +8,13 @@ belongs to another log or was altered: the log key must then sign nothing, and
 :class:`SequencerRefusalError` names both sides.
 
 Re-read here: the signature on each of the four; the tiles on the right edge with their hashes at
-every level; the last entry bundle against level 0; the last entry, a map head; the map built from
-its stored leaves against that map head; and, when the publication lags, the whole batch in
-between, worked out again from `uploads.entries`. The rest of the log is for `provenance fsck`.
+every level; the last entry bundle against level 0; the last entry, a map head; that no tile lies
+beyond the signed size, since tiles are written for signed checkpoints only (so an old database is
+noticed by the tiles alone, were the checkpoint file and the copy beside the keys both gone); the
+map built from its stored leaves against that map head; and, when the publication lags, the whole
+batch in between, worked out again from `uploads.entries`. The rest of the log is for `provenance
+fsck`. All of these from one old backup would agree: then only a witness can tell, which is why the
+copy beside the keys is no part of a restore.
 """
 
 from __future__ import annotations
@@ -28,6 +32,7 @@ from merkle.note import Verifier, open_note
 from merkle.tiles import (
     TILE_HEIGHT,
     TILE_WIDTH,
+    TileAddress,
     TileHashReader,
     decode_bundle,
     entries_path,
@@ -123,6 +128,7 @@ def recover(
     }
     if state is None:
         _require_unused(connection, statements)
+        _require_nothing_beyond(store, 0, f"{SIGNED} is empty")
         return Recovered(None, Position(), KeyMap(), None, None)
     signed = statements[SIGNED]
     _require_column(signed, state.size)
@@ -131,6 +137,7 @@ def recover(
     for statement in statements.values():
         _require_not_ahead(signed, statement)
     try:
+        _require_nothing_beyond(store, state.size, str(signed))
         return _rebuild(connection, store, state, statements)
     except (DamagedLogError, TileMissingError, MerkleError) as error:
         raise SequencerRefusalError(str(signed), str(error)) from error
@@ -272,6 +279,21 @@ def _require_unused(connection: Connection, statements: dict[str, Statement]) ->
         raise SequencerRefusalError(f"{SIGNED} is empty", str(statement))
     if leaves := map_rows.count_leaves(connection):
         raise SequencerRefusalError(f"{SIGNED} is empty", f"the map has {leaves} stored leaves")
+
+
+def _require_nothing_beyond(store: TileStore, size: int, signed: str) -> None:
+    """No level 0 tile reaches beyond `size`: whatever grew from it left one of these.
+
+    A larger log has, at the index where `size` ends, a wider partial tile or the full one.
+    """
+    index, width = divmod(size, TILE_WIDTH)
+    for wider in range(width + 1, TILE_WIDTH + 1):
+        path = TileAddress(0, index, wider).path()
+        try:
+            store.read(path)
+        except TileMissingError:
+            continue
+        raise SequencerRefusalError(signed, f"the tile directory holds {path} of a larger log")
 
 
 def _require_column(statement: Statement, size: int) -> None:

@@ -75,6 +75,9 @@ __all__ = [
 
 LEASE: str = "sequencer"
 
+_MOST_AHEAD_MS = 60_000
+"""Below the 300 s that verifiers allow (docs/formats.md step 10), above what clocks differ by."""
+
 _logger = logging.getLogger(__name__)
 
 
@@ -244,8 +247,15 @@ class Sequencer:
                 if not leases.is_free(connection, LEASE, now=now):
                     return False
             with self._database.write() as connection:
+                signed = log.read_state(connection)
                 self._lease = leases.acquire(
-                    connection, LEASE, self._holder, now=now, term=self.options.lease_ms
+                    connection,
+                    LEASE,
+                    self._holder,
+                    now=now,
+                    term=self.options.lease_ms,
+                    # Should somebody have deleted the row, its token must not begin anew.
+                    above=0 if signed is None else signed.fence,
                 )
             return self._lease is not None
         if self._lease.expires_at - now <= self.options.lease_ms // 2:
@@ -363,7 +373,11 @@ class Sequencer:
     def _refresh_if_old(self) -> Published | None:
         assert self._log is not None  # noqa: S101 -- loaded at the beginning of the round
         age = self._clock() - self._log.cosigned_at
-        return self._refresh() if age >= self.options.refresh_ms else None
+        # Far ahead of now: cosigned under a clock that has been put right since. Verifiers refuse
+        # a checkpoint from the future, so it must not stay until that future has come.
+        if -_MOST_AHEAD_MS < age < self.options.refresh_ms:
+            return None
+        return self._refresh()
 
     def _refresh(self) -> Published:
         """Publish the same checkpoint under new cosignatures."""

@@ -22,9 +22,13 @@ from provenance.storage.tables import events, links, seals, uploads
 
 @dataclass(frozen=True, slots=True)
 class SealedUpload:
-    """An accepted upload under a seal: `leaves` are all event hashes, 32 bytes each, in order."""
+    """An accepted upload under a seal: `leaves` are all event hashes, 32 bytes each, in order.
+
+    `newest` is the upload with the newest link in the answer: itself, unless nothing was new.
+    """
 
     upload_id: int
+    newest: int
     accepted_at: int
     links: int
     leaves: bytes
@@ -71,7 +75,12 @@ def find_sealed_upload(connection: Connection, seal_hash: bytes) -> SealedUpload
     """The upload that came under this seal, or None."""
     row = connection.execute(
         select(
-            uploads.c.id, uploads.c.accepted_at, uploads.c.links, seals.c.leaves, uploads.c.answers
+            uploads.c.id,
+            uploads.c.newest_known,
+            uploads.c.accepted_at,
+            uploads.c.links,
+            seals.c.leaves,
+            uploads.c.answers,
         )
         .join(seals, seals.c.upload_id == uploads.c.id)
         .where(seals.c.hash == seal_hash)
@@ -80,7 +89,8 @@ def find_sealed_upload(connection: Connection, seal_hash: bytes) -> SealedUpload
         return None
     if row.answers is None:
         raise StoreInconsistentError(f"upload {row.id} has a seal and no answer")
-    return SealedUpload(row.id, row.accepted_at, row.links, row.leaves, row.answers)
+    newest = row.id if row.newest_known is None else row.newest_known
+    return SealedUpload(row.id, newest, row.accepted_at, row.links, row.leaves, row.answers)
 
 
 def newest_acceptance(connection: Connection) -> int | None:
@@ -95,12 +105,14 @@ def insert_upload(
     accepted_at: int,
     entries: Sequence[bytes],
     framed: bytes,
+    newest_known: int = 0,
 ) -> int:
     """A new upload; its id. `framed` are the `entries` as one entry bundle.
 
     Insert it only after the heads of its subjects are locked: so the order of ids is the order of
     every subject's links. An upload without links (everything in it stood there already) has
-    nothing to be sequenced and is born with index 0.
+    nothing to be sequenced and is born with index 0; it is published when `newest_known` is, the
+    upload that holds the newest of those links.
     """
     result = connection.execute(
         insert(uploads).values(
@@ -108,6 +120,7 @@ def insert_upload(
             links=len(entries),
             entries=framed if entries else None,
             first_index=None if entries else 0,
+            newest_known=None if entries else newest_known or None,
         )
     )
     key = result.inserted_primary_key

@@ -9,7 +9,9 @@ has lost it writes nothing.
 
 Time arrives as an argument, milliseconds since 1970, and should come from one clock or from clocks
 that agree within a fraction of the term. Clocks that disagree cost a needless change of hands,
-never a second writer: that is what the token is for.
+never a second writer: that is what the token is for. A lease that is said to stand for longer than
+any term can last was taken under a clock that was wrong; it counts as free, or one bad reading of a
+clock before a crash would stop the work until that time has come.
 """
 
 from __future__ import annotations
@@ -21,6 +23,9 @@ from sqlalchemy.dialects import postgresql, sqlite
 
 from provenance.storage.errors import StorageError
 from provenance.storage.tables import leases
+
+LONGEST_MS = 60_000
+"""What no lease outlasts, seen from now: twice the longest term that the settings allow."""
 
 
 class LeaseLostError(StorageError):
@@ -40,27 +45,40 @@ class Lease:
 def is_free(connection: Connection, name: str, *, now: int) -> bool:
     """Would :func:`acquire` find the lease free? A plain look, for those who wait."""
     expires_at = connection.scalar(select(leases.c.expires_at).where(leases.c.name == name))
-    return expires_at is None or expires_at <= now
+    return expires_at is None or not _stands(expires_at, now)
 
 
-def acquire(connection: Connection, name: str, holder: str, *, now: int, term: int) -> Lease | None:
+def _stands(expires_at: int, now: int) -> bool:
+    return now < expires_at <= now + LONGEST_MS
+
+
+def acquire(
+    connection: Connection, name: str, holder: str, *, now: int, term: int, above: int = 0
+) -> Lease | None:
     """Take the lease if it is free, expired, or was never taken; None while another's stands.
 
-    `term` in milliseconds. A holder that asks for its own standing lease again waits like any
-    other: two processes may bear one name by mistake.
+    `term` in milliseconds, at most LONGEST_MS. The token will be larger than `above`, the largest
+    that what the lease protects has seen, even if the row was lost meanwhile. A holder that asks
+    for its own standing lease again waits like any other: two processes may bear one name by
+    mistake.
     """
     _ensure_row(connection, name)
     row = connection.execute(select(leases).where(leases.c.name == name)).one()
-    if row.expires_at > now:
+    if _stands(row.expires_at, now):
         return None
+    token = max(row.token, above) + 1
     taken = connection.execute(
         update(leases)
-        .where(leases.c.name == name, leases.c.token == row.token, leases.c.expires_at <= now)
-        .values(holder=holder, token=row.token + 1, expires_at=now + term)
+        .where(
+            leases.c.name == name,
+            leases.c.token == row.token,
+            leases.c.expires_at == row.expires_at,
+        )
+        .values(holder=holder, token=token, expires_at=now + term)
     )
     if taken.rowcount != 1:
         return None  # somebody was quicker between the two statements
-    return Lease(name, holder, row.token + 1, now + term)
+    return Lease(name, holder, token, now + term)
 
 
 def renew(connection: Connection, lease: Lease, *, now: int, term: int) -> Lease:

@@ -36,7 +36,12 @@ from sqlalchemy.exc import ArgumentError, DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from sqlalchemy.pool import ConnectionPoolEntry
 
-from provenance.storage.errors import SchemaError, StoreConflictError, StoreUnavailableError
+from provenance.storage.errors import (
+    SchemaError,
+    StoreConflictError,
+    StoreInconsistentError,
+    StoreUnavailableError,
+)
 
 Dialect = Literal["sqlite", "postgresql"]
 
@@ -142,7 +147,15 @@ class Database:
             pool_timeout=self._timeout_ms / 1000,
             # A connection that the server has closed meanwhile is replaced before it is used.
             pool_pre_ping=True,
-            connect_args={"connect_timeout": max(2, self._timeout_ms // 1000)},
+            connect_args={
+                "connect_timeout": max(2, self._timeout_ms // 1000),
+                # A server that vanishes without a word (power, network) is an outage within half a
+                # minute; the system's own patience is two hours.
+                "keepalives_idle": 10,
+                "keepalives_interval": 5,
+                "keepalives_count": 4,
+                "tcp_user_timeout": 30_000,
+            },
         )
         event.listen(engine, "connect", self._prepare_postgresql)
         return engine
@@ -189,6 +202,11 @@ def _translate(error: DBAPIError | psycopg.Error) -> Exception:
     cause = error.orig if isinstance(error, DBAPIError) else error
     if _is_lost_race(cause):
         return StoreConflictError(_first_line(cause))
+    if _is_damaged(cause):
+        return StoreInconsistentError(
+            f"the database is damaged ({_first_line(cause)}): restore a backup, then run "
+            "`provenance fsck`"
+        )
     away = (
         sqlite3.OperationalError,
         sqlite3.InterfaceError,
@@ -213,6 +231,14 @@ def _is_lost_race(cause: BaseException | None) -> bool:
         psycopg.errors.DeadlockDetected,
     )
     return isinstance(cause, races)
+
+
+def _is_damaged(cause: BaseException | None) -> bool:
+    """The database says of itself that its bytes are not what it wrote."""
+    if isinstance(cause, sqlite3.DatabaseError):
+        name = getattr(cause, "sqlite_errorname", "")  # only errors of the library itself have one
+        return name.startswith(("SQLITE_CORRUPT", "SQLITE_NOTADB"))
+    return isinstance(cause, (psycopg.errors.DataCorrupted, psycopg.errors.IndexCorrupted))
 
 
 def _is_missing_table(cause: BaseException) -> bool:

@@ -96,6 +96,8 @@ uploads: Final = Table(
     Column("first_index", BigInteger),
     # What the receipt said, for an exact answer to a repeated upload (storage/events.py).
     Column("answers", LargeBinary),
+    # If nothing in it was new: the upload that holds the newest of the links it is answered with.
+    Column("newest_known", Id),
     Index("ix_uploads_accepted_at", "accepted_at"),
 )
 Index(
@@ -103,6 +105,14 @@ Index(
     uploads.c.id,
     sqlite_where=uploads.c.first_index.is_(None),
     postgresql_where=uploads.c.first_index.is_(None),
+)
+
+# What is signed and not yet published, for recovery: a handful of rows, however long the log.
+Index(
+    "ix_uploads_unpublished",
+    uploads.c.first_index,
+    sqlite_where=uploads.c.entries.is_not(None),
+    postgresql_where=uploads.c.entries.is_not(None),
 )
 
 # Signatures over a batch, as they were signed.

@@ -315,6 +315,38 @@ def test_a_database_from_an_old_backup_is_refused(
     assert seen(ledger) <= before
 
 
+@pytest.mark.parametrize("links", [1, 2, 300])
+def test_an_old_backup_is_noticed_by_the_tiles_alone(
+    ledger: Ledger, world: World, brand: Actor, backup: Backups, links: int
+) -> None:
+    """Checkpoint file and copy beside the keys are gone too; the tiles of the larger log are not.
+
+    Without this a fork could be published, whenever its partial tiles have other widths.
+    """
+    sequencer = ledger.sequencer()
+    sequencer.run_once()
+    sequencer.run_once()
+    backup.take()
+    world.capture.submit_batch(brand.sealed([item_event(*range(links))]))
+    sequencer.run_once()
+    (ledger.root / "log" / "checkpoint").unlink()
+    ledger.last_signed.path.unlink()
+    ledger.clock.advance(60_000)
+    restored = ledger.sequencer(database=backup.restore(), holder="restored")
+    with pytest.raises(SequencerRefusalError, match=r"holds tile/0/.* of a larger log"):
+        restored.start()
+    assert ledger.last_signed.read() is None
+    assert ledger.tiles.read_checkpoint() is None
+
+
+def test_an_empty_database_beside_tiles_alone_is_refused(ledger: Ledger, empty_log: Ledger) -> None:
+    ledger.sequencer().run_once()
+    (ledger.root / "log" / "checkpoint").unlink()
+    ledger.last_signed.path.unlink()
+    with pytest.raises(SequencerRefusalError, match="is empty, but the tile directory holds"):
+        empty_log.sequencer().start()
+
+
 def test_an_old_backup_that_grew_another_way_is_refused(
     ledger: Ledger, world: World, brand: Actor, backup: Backups
 ) -> None:

@@ -89,6 +89,11 @@ class Serve:
         return self.process.wait(60)
 
 
+def _ignore_interrupts() -> None:
+    """As the shell of a script leaves it for what it starts in the background."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+
+
 @contextmanager
 def serve(data: Path, *options: str, port: int | None = None) -> Iterator[Serve]:
     """Starts it with quick settings; ends it and all that it started when the block ends."""
@@ -99,7 +104,13 @@ def serve(data: Path, *options: str, port: int | None = None) -> Iterator[Serve]
     command = [sys.executable, "-m", "provenance.cli", "serve", "--data", str(data)]
     command += ["--port", str(number), "--workers", "1", *options]
     with log.open("wb") as output:
-        process = subprocess.Popen(command, env=environment, stdout=output, stderr=output)
+        process = subprocess.Popen(
+            command,
+            env=environment,
+            stdout=output,
+            stderr=output,
+            preexec_fn=_ignore_interrupts,  # noqa: PLW1509  asks nothing of other threads
+        )
     running = Serve(process, f"http://127.0.0.1:{number}", log)
     family: list[int] = []
     try:

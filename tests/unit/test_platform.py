@@ -11,9 +11,12 @@ from sqlalchemy import text
 
 from merkle.policy import Policy
 from provenance.config import Settings
+from provenance.crypto.signing import PrivateKey, save_key
 from provenance.domain.party import Party
 from provenance.platform import KEY_FILES, Platform, PlatformError, initialise
+from provenance.services.capture import Capture
 from provenance.services.querying import find_party
+from provenance.services.recovery import SequencerRefusalError
 from provenance.verify import verify_bundle
 from tests.support.builders import encode
 
@@ -118,6 +121,53 @@ def test_a_start_that_broke_off_is_completed(settings: Settings) -> None:
     initialise(settings)
     assert not (settings.keys / "log.key.new").exists()
     Platform.open(settings).close()
+
+
+def loaded(platform: Platform) -> set[str]:
+    """The private keys that this process has read."""
+    return {"log", "clock", "operator"} & platform.keys.__dict__.keys()
+
+
+def test_each_process_reads_the_keys_of_its_work_and_no_other(settings: Settings) -> None:
+    """A web worker that is broken into gives away receipts, not the log."""
+    initialise(settings)
+    web = Platform.open(settings)
+    assert web.log_vkey in settings.policy_file.read_text()
+    web.prover.passport(web.operator)
+    assert loaded(web) == set()
+    assert isinstance(web.capture, Capture)
+    assert loaded(web) == {"operator"}
+    web.close()
+    sequencing = Platform.open(settings)
+    assert sequencing.sequencer.run_once() is None
+    assert loaded(sequencing) == {"log", "clock"}
+    sequencing.close()
+
+
+def test_a_web_worker_works_where_the_logs_keys_cannot_be_read(settings: Settings) -> None:
+    initialise(settings)
+    for name in ("log.key", "clock.key"):
+        (settings.keys / name).write_text("not for this process")
+    web = Platform.open(settings)
+    assert web.prover.passport(web.operator)["subjects"][0]["uri"] == web.operator
+    assert web.capture.submit_event is not None
+    with pytest.raises(PlatformError, match=r"(log|clock)\.key is not one line"):
+        _ = web.sequencer
+    web.close()
+
+
+def test_a_key_that_is_not_the_policys_is_refused_by_those_who_may_read_it(
+    settings: Settings,
+) -> None:
+    initialise(settings)
+    (settings.keys / "log.key").unlink()
+    save_key(settings.keys / "log.key", PrivateKey.generate())
+    with pytest.raises(PlatformError, match="does not name this log: expected a line `log "):
+        initialise(settings)
+    platform = Platform.open(settings)
+    with pytest.raises(SequencerRefusalError, match="does not list it"):
+        _ = platform.sequencer
+    platform.close()
 
 
 def test_nothing_is_made_by_opening(settings: Settings) -> None:

@@ -9,9 +9,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import rfc8785
 from hypothesis import given
 from hypothesis import strategies as st
 
+from provenance.domain import canonical
 from provenance.domain.canonical import (
     MAX_NUMBER,
     Base64Error,
@@ -238,3 +240,94 @@ def test_other_base64url_is_refused(text: object) -> None:
 def test_base64_of_another_length_is_refused() -> None:
     with pytest.raises(Base64Error, match="expected base64 of 32 bytes, found base64 of 1 bytes"):
         decode_base64("AA==", 32)
+
+
+# --- the quick writer -----------------------------------------------------------------------------
+
+# Characters on which two writers could differ: controls, escapes, borders of planes, surrogates.
+_ODD = (
+    '\x00\x07\b\t\n\x0b\f\r\x1f "/\\\x7f\x80\u00e9\u2028\u2029'
+    "\ud7ff\ud800\udc00\ue000\ufeff\uffff\U00010000\U0010ffff"
+)
+_TEXTS = st.text(st.sampled_from(_ODD) | st.characters(), max_size=8)
+_SAFE = 2**53 - 1
+_SCALARS = (
+    st.none()
+    | st.booleans()
+    | st.integers(-_SAFE, _SAFE)
+    | st.sampled_from([_SAFE, -_SAFE, _SAFE + 1, -_SAFE - 1, 10**400])
+    | st.floats()
+    | _TEXTS
+)
+_NAMED = _TEXTS | st.integers(-3, 3) | st.none() | st.booleans()
+_ANYTHING = st.recursive(
+    _SCALARS,
+    lambda inner: (
+        st.lists(inner, max_size=4)
+        | st.dictionaries(_TEXTS, inner, max_size=4)
+        | st.dictionaries(_NAMED, inner, max_size=2)
+        | st.tuples(inner)
+    ),
+    max_leaves=12,
+)
+
+
+@given(_ANYTHING)
+def test_the_quick_writer_gives_what_rfc8785_gives_or_nothing(value: Any) -> None:
+    """Whatever the value: equal bytes, or left to the package (which may refuse it)."""
+    quick = canonical._encode_plain(value)
+    if quick is not None:
+        assert quick == rfc8785.dumps(value)
+
+
+@given(
+    st.recursive(
+        st.none()
+        | st.booleans()
+        | st.integers(-_SAFE, _SAFE)
+        | st.text(st.characters(codec="ascii")),
+        lambda inner: (
+            st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=3), inner, max_size=4)
+        ),
+        max_leaves=12,
+    ).filter(lambda value: not any(c > "\uffff" for c in json.dumps(value, ensure_ascii=False)))
+)
+def test_the_quick_writer_takes_all_that_it_promises(value: Any) -> None:
+    assert canonical._encode_plain(value) == rfc8785.dumps(value)
+
+
+def test_every_character_is_written_alike() -> None:
+    for start in range(0, 0x11_0000, 0x400):
+        text = "".join(map(chr, range(start, start + 0x400)))
+        if 0xD800 <= start < 0xE000:
+            assert canonical._encode_plain(text) is None
+            continue
+        assert canonical.encode(text) == rfc8785.dumps(text)
+        assert (canonical._encode_plain(text) is None) == (start > 0xFFFF)
+
+
+def test_names_are_sorted_by_utf16_even_where_code_points_are_not() -> None:
+    value = {"\ue000": 1, "\U00010000": 2, "\uffff": 3, "z": 4}
+    assert list(json.loads(canonical.encode(value))) == ["z", "\U00010000", "\ue000", "\uffff"]
+
+
+class _Number(int):
+    def __repr__(self) -> str:
+        return "unlike a number"
+
+
+class _Name(str):
+    __slots__ = ()
+
+
+@pytest.mark.parametrize(
+    "value", [{1: 2}, {None: 2}, [1.5], _SAFE + 1, (1,), [_Number(1)], {_Name("a"): 1}, [_Name()]]
+)
+def test_what_could_be_written_in_another_way_is_not_written_quickly(value: Any) -> None:
+    assert canonical._encode_plain(value) is None
+
+
+def test_a_value_that_holds_itself_ends() -> None:
+    circle: list[Any] = []
+    circle.append(circle)
+    assert canonical._encode_plain(circle) is None

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -10,16 +12,26 @@ from merkle.hashing import leaf_hash
 from provenance.crypto.integrity import verify_proof
 from provenance.domain.canonical import decode_base64
 from provenance.domain.chain import decode_link
-from provenance.domain.errors import ConflictError
+from provenance.domain.errors import ConflictError, ForbiddenError
 from provenance.domain.party import operator_uri
 from provenance.domain.receipt import ReceiptEvent, read_receipt
 from provenance.services.receipts import pack_receipt, sign_receipt, unpack_receipt
 from provenance.storage.errors import StoreInconsistentError
 from provenance.storage.events import read_chain
+from provenance.storage.log import is_covered
 from provenance.storage.session import Database
 from provenance.storage.subjects import find_subjects
 from tests.support.audit import snapshot
-from tests.support.builders import ORIGIN, World, encode, item_event, item_uri, lines_of, make_key
+from tests.support.builders import (
+    ORIGIN,
+    Actor,
+    World,
+    encode,
+    item_event,
+    item_uri,
+    lines_of,
+    make_key,
+)
 
 
 def chain_hashes(database: Database, uri: str) -> list[bytes]:
@@ -117,6 +129,22 @@ def test_an_upload_without_anything_new_is_answered_with_the_same_bytes_again(
     first = world.capture.submit_batch(upload)
     world.clock.advance(9)
     assert world.capture.submit_batch(upload).body == first.body
+
+
+def test_a_seal_without_anything_new_waits_for_the_links_it_is_answered_with(
+    world: World, database: Database
+) -> None:
+    """Also when its answer comes out of the store: "published" must be true of those links."""
+    brand, event = world.party("brand"), item_event(1)
+    first = world.capture.submit_batch(brand.sealed([event]))
+    for _ in range(2):  # the second one stands between: it is not the newest with a link
+        again = brand.sealed([event])
+        for _ in range(2):
+            answer = world.capture.submit_batch(again)
+            assert not answer.created
+            assert answer.upload_id == first.upload_id
+            with database.read() as connection:
+                assert is_covered(connection, answer.upload_id) is False
 
 
 def test_old_and_new_events_mix_in_one_upload(world: World, database: Database) -> None:
@@ -278,6 +306,33 @@ def test_a_revocation_never_stands_before_what_its_key_has_signed(world: World) 
     world.clock.advance(-50_000)
     revoked = world.capture.submit_batch(brand.sealed([brand.revocation(brand.key)]))
     assert revoked.receipt["accepted"] == accepted.receipt["accepted"]
+
+
+def test_a_clock_that_was_far_ahead_is_felt_where_it_was_used_and_no_further(
+    world: World,
+) -> None:
+    """What services/capture.py says of a wrong clock; no order is ever broken by one."""
+    brand, carrier = world.party("brand"), world.party("carrier", "logistics")
+    now = world.clock.now
+    world.clock.advance(365 * 86_400_000)
+    wrong = read_receipt(world.capture.submit_batch(brand.sealed([item_event(1)])).receipt)
+    world.clock.advance(-365 * 86_400_000)
+
+    def accepted_at(actor: Actor, event: dict[str, Any]) -> int:
+        return read_receipt(world.capture.submit_batch(actor.sealed([event])).receipt).accepted
+
+    assert accepted_at(carrier, item_event(1)) == wrong.accepted  # that chain
+    assert accepted_at(brand, item_event(2)) == now  # its signer is free of it
+    assert accepted_at(carrier, item_event(3)) == now
+    # A change of a party follows all that was accepted, and takes that party along.
+    spare = make_key("spare")
+    assert accepted_at(brand, brand.addition(spare)) == wrong.accepted
+    assert accepted_at(brand, item_event(4)) == wrong.accepted
+    assert accepted_at(carrier, item_event(5)) == now
+    # A revocation still holds at once.
+    accepted_at(brand, brand.revocation(spare))
+    with pytest.raises(ForbiddenError):
+        world.capture.submit_batch(brand.with_key(spare).sealed([item_event(6)]))
 
 
 # --- the kept answer ------------------------------------------------------------------------------

@@ -13,7 +13,7 @@ from sqlalchemy import event as sql_event
 
 from provenance.domain import canonical
 from provenance.domain.disclosure import conceal
-from provenance.domain.errors import UnavailableError
+from provenance.domain.errors import TooLargeError, UnavailableError
 from provenance.services import proving
 from provenance.services.cache import Cache
 from provenance.services.capture import Capture, Limits
@@ -251,6 +251,60 @@ def test_malformed_identifiers_are_refused_with_their_own_error(prover: Prover) 
         prover.passport("urn:epc:id:sgtin:nonsense")
 
 
+# --- how much a passport may hold -----------------------------------------------------------------
+
+
+def test_no_bundle_is_given_that_no_verifier_would_read(
+    ledger: Ledger,
+    world: World,
+    sequencer: Sequencer,
+    prover: Prover,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The reckoning is never below the bytes, and little above them."""
+    brand, phone = world.party("brand"), world.party("phone")
+    events = [item_event(1, **{"https://words.example/note": "茶" * 40}) for _ in range(60)]
+    world.capture.submit_batch(brand.sealed(events))
+    world.capture.submit_event(phone.signed(item_event(1)))
+    for n in range(20):
+        world.capture.submit_batch(phone.sealed([item_event(1, n + 2)]))
+    sequencer.run_once()
+    size = len(canonical.encode(prover.passport(item_uri(1))))
+    monkeypatch.setattr("provenance.services.proving.MAX_BUNDLE_BYTES", size - 1)
+    with pytest.raises(TooLargeError) as refused:
+        prover.passport(item_uri(1))
+    assert refused.value.code == "passport-too-large"
+    monkeypatch.setattr("provenance.services.proving.MAX_BUNDLE_BYTES", size * 11 // 10)
+    assert judge(ledger, prover.passport(item_uri(1))).record == "verified"
+
+
+def test_a_history_too_long_for_any_bundle_is_not_even_read(
+    ledger: Ledger,
+    world: World,
+    sequencer: Sequencer,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    brand = world.party("brand")
+    world.capture.submit_batch(brand.sealed([item_event(1) for _ in range(20)]))
+    world.capture.submit_batch(brand.sealed([item_event(2) for _ in range(5)]))
+    sequencer.run_once()
+    monkeypatch.setattr("provenance.services.proving.MOST_LINKS", 10)
+    prover = Prover(ledger.database, ledger.tiles, ORIGIN)
+    assert judge(ledger, prover.passport(item_uri(2))).record == "verified"
+    monkeypatch.setattr(
+        "provenance.services.proving.read_histories", lambda *_: pytest.fail("was read")
+    )
+    with pytest.raises(TooLargeError) as refused:
+        prover.passport(item_uri(1))
+    assert refused.value.expected == "at most 10 links"
+    assert refused.value.found == "20 links"
+    assert refused.value.remedy is not None
+    # Histories count together, those remembered too: the item's five, its parties' links.
+    monkeypatch.setattr("provenance.services.proving.MOST_LINKS", 7)
+    with pytest.raises(TooLargeError, match="found 8 links"):
+        prover.passport(item_uri(2))
+
+
 # --- under load and in trouble --------------------------------------------------------------------
 
 
@@ -267,10 +321,10 @@ def test_the_number_of_statements_depends_on_depth_and_not_on_length(
         prover = Prover(ledger.database, ledger.tiles, ORIGIN)
         prover.passport(item_uri(500))  # loads the map
         counts.append(_statements(ledger, lambda p=prover, s=serial: p.passport(item_uri(s))))
-    assert counts[0] == counts[1] <= 5
+    assert counts[0] == counts[1] <= 7
     again = _statements(ledger, lambda: prover.passport(item_uri(1)))
     assert again == 1  # the publication; all else is remembered
-    assert _statements(ledger, lambda: prover.passport(item_uri(2))) <= 2
+    assert _statements(ledger, lambda: prover.passport(item_uri(2))) <= 3
 
 
 def _statements(ledger: Ledger, work: Callable[[], object]) -> int:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import os
 import threading
 import time
 from collections.abc import Sequence
@@ -10,6 +12,7 @@ from itertools import accumulate
 from pathlib import Path
 
 import pytest
+from sqlalchemy import delete
 
 from merkle.checkpoint import parse_checkpoint
 from merkle.errors import NoteSignatureError
@@ -38,8 +41,9 @@ from provenance.services.sequencing import (
     Sequencer,
     SequencerOptions,
 )
+from provenance.storage import files, log, tables
 from provenance.storage import keymap as map_rows
-from provenance.storage import log
+from provenance.storage.leases import LeaseLostError
 from provenance.storage.log import PendingUpload
 from provenance.storage.session import Database
 from provenance.storage.tiles import TileStore, read_tile
@@ -321,6 +325,22 @@ def test_the_same_checkpoint_is_cosigned_again_when_it_grows_old(ledger: Ledger)
     assert sequencer.run_once() is None
 
 
+def test_a_cosignature_from_a_clock_far_ahead_is_replaced_when_it_is_put_right(
+    ledger: Ledger,
+) -> None:
+    """Verifiers refuse a checkpoint from the future; it must not stay until that future comes."""
+    sequencer = ledger.sequencer()
+    ledger.clock.advance(86_400_000)
+    assert sequencer.run_once() is not None
+    ledger.clock.advance(-86_400_000)
+    mended = sequencer.run_once()
+    assert mended is not None
+    assert mended.refreshed
+    check_published(ledger)
+    ledger.clock.advance(-50_000)  # no further than clocks may differ: nothing to mend
+    assert sequencer.run_once() is None
+
+
 def test_without_the_quorum_nothing_is_published_and_nothing_is_lost(ledger: Ledger) -> None:
     """A witness that is away: the batch is signed, waits, and is published when it is back."""
     ledger.sequencer().run_once()
@@ -415,6 +435,46 @@ def test_a_holder_that_works_keeps_its_lease(ledger: Ledger) -> None:
         assert two.start() is False
 
 
+def test_the_log_outlives_a_lease_row_that_somebody_deleted(ledger: Ledger) -> None:
+    """Its token must not begin anew, or the signed state would fence off every later holder."""
+    for number in range(3):
+        sequencer = ledger.sequencer(holder=f"number {number}")
+        ledger.accept(f"item {number}")
+        assert sequencer.run_once() is not None
+        sequencer.release()
+    with ledger.database.write() as connection:
+        connection.execute(delete(tables.leases))
+    ledger.accept("item 3")
+    assert ledger.sequencer().run_once() is not None
+    assert check_published(ledger) == 8
+    with ledger.database.read() as connection:
+        state = log.read_state(connection)
+    assert state is not None
+    assert state.fence == 4
+
+
+def test_a_row_deleted_under_a_working_sequencer(ledger: Ledger) -> None:
+    sequencer = ledger.sequencer()
+    assert sequencer.run_once() is not None
+    with ledger.database.write() as connection:
+        connection.execute(delete(tables.leases))
+    ledger.accept("a")
+    with pytest.raises(LeaseLostError, match="found no such lease"):
+        sequencer.run_once()
+    assert sequencer.run_once() is not None
+    assert check_published(ledger) == 3
+
+
+def test_a_crash_under_a_clock_far_ahead_does_not_stop_the_log(ledger: Ledger) -> None:
+    ledger.clock.advance(10**12)
+    assert ledger.sequencer(holder="crashed").run_once() is not None
+    ledger.clock.advance(-(10**12))
+    ledger.accept("a")
+    successor = ledger.sequencer(holder="successor")
+    assert successor.run_once() is not None
+    check_published(ledger)
+
+
 def test_two_started_at_once_in_threads(database: Database, tmp_path: Path) -> None:
     """Real time; uploads come in meanwhile; one is stopped, the other goes on."""
     ledger = Ledger(database, tmp_path, options=SequencerOptions(interval_ms=5))
@@ -477,6 +537,53 @@ def test_run_logs_a_failure_and_goes_on(ledger: Ledger, caplog: pytest.LogCaptur
         " round failed; starting again from what is stored",
     ]
     assert ledger.sequencer().start()  # the lease was given back
+
+
+def test_a_full_disk_delays_the_log_and_nothing_else(
+    ledger: Ledger, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Capture goes on while tiles cannot be written; with space again the log goes on by itself."""
+    ledger.options = SequencerOptions(interval_ms=1)
+    assert ledger.sequencer().run_once() is not None
+    ledger.clock.advance(60_000)
+    full = threading.Event()
+    full.set()
+    refused = threading.Event()
+    write = os.write
+
+    def writing(handle: int, data: bytes) -> int:
+        path = Path(f"/proc/self/fd/{handle}").readlink()
+        if full.is_set() and path.is_relative_to(ledger.root / "log"):
+            refused.set()
+            raise OSError(errno.ENOSPC, "No space left on device")
+        return write(handle, data)
+
+    monkeypatch.setattr(files.os, "write", writing)
+    stop = threading.Event()
+    thread = threading.Thread(target=ledger.sequencer().run, args=(stop,), kwargs={"retry_ms": 1})
+    thread.start()
+    try:
+        ledger.accept("a")
+        assert refused.wait(30)
+        waiting = [ledger.accept(f"while it is full {n}") for n in range(3)]
+        with ledger.database.read() as connection:
+            assert log.is_covered(connection, waiting[0]) is False
+        full.clear()
+        _wait_until_covered(ledger, waiting[-1])
+    finally:
+        stop.set()
+        thread.join()
+    assert check_published(ledger) >= 6
+
+
+def _wait_until_covered(ledger: Ledger, upload: int) -> None:
+    deadline = time.monotonic() + 30
+    while time.monotonic() < deadline:
+        with ledger.database.read() as connection:
+            if log.is_covered(connection, upload):
+                return
+        time.sleep(0.01)
+    pytest.fail(f"upload {upload} was not published")
 
 
 def test_run_ends_with_a_refusal(ledger: Ledger) -> None:

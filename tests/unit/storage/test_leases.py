@@ -5,8 +5,9 @@ from __future__ import annotations
 import threading
 
 import pytest
+from sqlalchemy import delete
 
-from provenance.storage import leases
+from provenance.storage import leases, tables
 from provenance.storage.leases import Lease, LeaseLostError
 from provenance.storage.session import Database
 
@@ -92,3 +93,33 @@ def test_many_at_once_and_one_gets_it(database: Database) -> None:
         thread.join()
     assert len(taken) == 6
     assert [lease.token for lease in taken if lease is not None] == [1]
+
+
+def test_a_lease_from_a_clock_that_was_far_ahead_is_not_believed(database: Database) -> None:
+    """It was put right and the holder died: nobody waits until that time has come."""
+    ahead = 80 * 365 * 86_400_000
+    assert take(database, "one", ahead) == Lease("work", "one", 1, ahead + TERM)
+    with database.read() as connection:
+        assert leases.is_free(connection, "work", now=1_000)
+        assert not leases.is_free(connection, "work", now=ahead + TERM - leases.LONGEST_MS)
+    assert take(database, "two", 1_000) == Lease("work", "two", 2, 1_000 + TERM)
+
+
+def test_the_holder_under_the_wrong_clock_is_fenced_off(database: Database) -> None:
+    ahead = take(database, "one", 10**12)
+    assert ahead is not None
+    assert take(database, "two", 1_000) is not None
+    with pytest.raises(LeaseLostError), database.write() as connection:
+        leases.renew(connection, ahead, now=10**12, term=TERM)
+
+
+def test_a_row_that_was_lost_does_not_begin_its_tokens_anew(database: Database) -> None:
+    first = take(database, "one", 0)
+    assert first is not None
+    with database.write() as connection:
+        connection.execute(delete(tables.leases))
+    with database.write() as connection:
+        second = leases.acquire(connection, "work", "one", now=0, term=TERM, above=7)
+    assert second == Lease("work", "one", 8, TERM)
+    with pytest.raises(LeaseLostError), database.write() as connection:
+        leases.renew(connection, first, now=0, term=TERM)
