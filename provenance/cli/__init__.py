@@ -1,0 +1,25 @@
+"""The command line: thin over services and client, one module a subject."""
+
+from __future__ import annotations
+
+import click
+
+from provenance.cli.bench import bench
+from provenance.cli.demo import demo
+from provenance.cli.files import seal, upload
+from provenance.cli.operate import build_verifier, fsck, init
+from provenance.cli.parties import key, party
+from provenance.cli.serve import sequence, serve
+from provenance.cli.verify import verify
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(package_name="provenance")
+def main() -> None:
+    """Product histories that a shopper's own phone can verify."""
+
+
+for _command in (
+    *(serve, init, demo, party, key, seal, upload, verify, fsck, bench, build_verifier, sequence),
+):
+    main.add_command(_command)

@@ -1,0 +1,104 @@
+"""provenance init, fsck, build-verifier: the operator's and the maintainer's tools."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import click
+
+from merkle.note import KIND_COSIGNATURE
+from provenance.cli.options import data_option, database_option, environ
+from provenance.cli.output import json_option, note, progress, result, spoken_errors
+from provenance.config import Settings
+from provenance.crypto.signing import NoteSigner
+from provenance.platform import Platform, initialise
+from provenance.services import checking as services
+from provenance.services.checking import FsckReport
+from provenance.storage.tiles import LastSigned
+from provenance.verifierpage import write
+
+
+@click.command()
+@data_option
+@database_option
+@click.option("--origin", default=None, help="Name of the log, for instance log.example.org/2026.")
+@click.option("--operator-name", default=None, help="The operator's name in its registration.")
+@json_option
+@spoken_errors
+def init(
+    data: Path, database: str | None, origin: str | None, operator_name: str | None, as_json: bool
+) -> None:
+    """Make data directory, keys, database, log and operator; `serve` does it too."""
+    settings = Settings.load(
+        environ(), data=data, database=database, origin=origin, operator_name=operator_name
+    )
+    initialise(settings)
+    platform = Platform.open(settings)
+    facts = {"data": str(data), "origin": platform.origin, "policy": str(settings.policy_file)}
+    result(facts, f"log {platform.origin} in {data}; readers pin {settings.policy_file}", as_json)
+
+
+@click.command()
+@data_option
+@database_option
+@json_option
+@spoken_errors
+def fsck(data: Path, database: str | None, as_json: bool) -> None:
+    """Re-derive every hash, link, seal, map root and checkpoint from stored bytes.
+
+    Exit status 0 all fits, 1 a difference (the first one is named exactly).
+    """
+    platform = Platform.open(Settings.load(environ(), data=data, database=database))
+    try:
+        with progress(None, "fsck", unit=" checks") as advance:
+            report = check(platform, advance)
+    finally:
+        platform.close()
+    result(report.to_json(), in_words(report), as_json)
+    sys.exit(0 if report.is_good else 1)
+
+
+def check(platform: Platform, advance: Callable[[int], None]) -> FsckReport:
+    """`services.checking.fsck` over an installation, its steps counted for a progress bar."""
+    counted: dict[str, int] = {}
+
+    def told(what: str, checked: int, _total: int | None) -> None:
+        advance(checked - counted.get(what, 0))
+        counted[what] = checked
+
+    witnesses = [witness.key for witness in platform.policy.witnesses]
+    return services.fsck(
+        platform.database,
+        platform.tiles,
+        platform.origin,
+        NoteSigner(platform.origin, platform.keys.log).vkey,
+        last_signed=LastSigned(platform.settings.keys / "last-signed"),
+        cosigners=[key for key in witnesses if key.kind == KIND_COSIGNATURE],
+        progress=told,
+    )
+
+
+def in_words(report: FsckReport) -> str:
+    """What was checked, and the first difference exactly."""
+    checked = ", ".join(f"{count:,} {what}" for what, count in sorted(report.checked.items()))
+    lines = [f"checked: {checked or 'nothing'}"]
+    if report.difference is None:
+        return "\n".join([*lines, "everything fits"])
+    found = report.difference
+    return "\n".join(
+        [
+            *lines,
+            f"DIFFERENCE: {found.what} of {found.where}",
+            f"  expected {found.expected}",
+            f"  found    {found.found}",
+        ]
+    )
+
+
+@click.command("build-verifier")
+@spoken_errors
+def build_verifier() -> None:
+    """Write static/verifier.html anew from static/js/verify."""
+    note(f"wrote {write()}")

@@ -1,0 +1,236 @@
+"""provenance serve: web workers and the sequencer under one command.
+
+Three kinds of process: this one (the supervisor), gunicorn with its workers (`app:app`), and the
+sequencer. They share nothing but the data directory and the database. The supervisor ends both when
+it is told to stop (SIGTERM, SIGINT) or when either ends by itself; half a platform never stays up.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from pathlib import Path
+from types import FrameType
+
+import click
+
+from provenance.cli.options import data_option, database_option, environ
+from provenance.cli.output import note, spoken_errors
+from provenance.config import PREFIX, Settings
+from provenance.domain.errors import DomainError
+from provenance.platform import Platform, initialise
+
+ROOT = Path(__file__).resolve().parents[2]
+_STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT)
+_STOP_SECONDS = 30
+_WATCH_SECONDS = 0.2
+_START_SECONDS = 60
+_PR_SET_PDEATHSIG = 1
+
+
+class AddressTakenError(DomainError):
+    """Nobody can listen there; the message names host, port and reason."""
+
+
+@click.command()
+@data_option
+@database_option
+@click.option("--host", default=None, help="Address to listen on [default: 127.0.0.1].")
+@click.option("--port", type=int, default=None, help="Port to listen on [default: 8000].")
+@click.option("--workers", type=int, default=None, help="Web processes [default: 2].")
+@click.option("--origin", default=None, help="Name of the log; chosen once, at the first start.")
+@click.option("--base-url", default=None, help="Where readers reach us, if not at HOST:PORT.")
+@spoken_errors
+def serve(
+    data: Path,
+    database: str | None,
+    host: str | None,
+    port: int | None,
+    workers: int | None,
+    origin: str | None,
+    base_url: str | None,
+) -> None:
+    """Run the platform: web workers and sequencer. Ctrl-C or SIGTERM stops both cleanly."""
+    settings = Settings.load(
+        environ(),
+        data=data,
+        database=database,
+        host=host,
+        port=port,
+        workers=workers,
+        origin=origin,
+        base_url=base_url,
+    )
+    require_free_address(settings)
+    initialise(settings)
+    sys.exit(Supervisor(settings).run())
+
+
+@click.command(hidden=True)
+@spoken_errors
+def sequence() -> None:
+    """The sequencer's process, as `serve` starts it (settings from the environment)."""
+    stop = threading.Event()
+    # A handler would run inside Event.wait of this very thread and could find its lock taken, so a
+    # thread of its own waits for the signals.
+    signal.pthread_sigmask(signal.SIG_BLOCK, _STOP_SIGNALS)
+    threading.Thread(target=_stop_when_told, args=(stop,), daemon=True).start()
+    platform = Platform.open(Settings.load(environ()))
+    try:
+        platform.sequencer.run(stop)
+    finally:
+        platform.close()
+
+
+def _stop_when_told(stop: threading.Event) -> None:
+    signal.sigwait(_STOP_SIGNALS)
+    stop.set()
+
+
+def environment(settings: Settings) -> dict[str, str]:
+    """The environment in which a child reads the same settings, whatever its directory."""
+    kept = {name: text for name, text in os.environ.items() if not name.startswith(PREFIX)}
+    path = settings.database.removeprefix("sqlite:///")
+    if path != settings.database:
+        settings = replace(settings, database=f"sqlite:///{Path(path).absolute()}")
+    return kept | settings.to_environment()
+
+
+class Supervisor:
+    """Starts the two children, waits, and ends them together."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._told_to_stop = False  # a plain flag: a signal handler must take no lock
+        self._children: dict[str, subprocess.Popen[bytes]] = {}
+
+    def run(self) -> int:
+        """Runs until told to stop (returns 0) or until a child ends by itself (returns 1)."""
+        for number in _STOP_SIGNALS:  # SIGINT too where a script's shell started us with it ignored
+            signal.signal(number, self._stop)
+        if signal.getsignal(signal.SIGHUP) != signal.SIG_IGN:  # nohup stays nohup
+            signal.signal(signal.SIGHUP, self._stop)
+        env = environment(self._settings)
+        try:
+            self._children["sequencer"] = spawn(
+                [sys.executable, "-m", "provenance.cli", "sequence"], env
+            )
+            self._children["web"] = spawn(gunicorn_command(self._settings), env)
+            threading.Thread(target=self._announce, daemon=True).start()
+            return self._watch()
+        finally:
+            self._end_children()
+
+    def _stop(self, _number: int, _frame: FrameType | None) -> None:
+        self._told_to_stop = True
+
+    def _watch(self) -> int:
+        while not self._told_to_stop:
+            for name, child in self._children.items():
+                if child.poll() is not None:
+                    note(f"the {name} process ended with status {child.returncode}; stopping")
+                    return 1
+            time.sleep(_WATCH_SECONDS)
+        return 0
+
+    def _end_children(self) -> None:
+        for child in self._children.values():
+            if child.poll() is None:
+                child.terminate()
+        deadline = time.monotonic() + _STOP_SECONDS
+        for name, child in self._children.items():
+            try:
+                child.wait(max(0.1, deadline - time.monotonic()))
+            except subprocess.TimeoutExpired:
+                note(f"the {name} process did not stop within {_STOP_SECONDS} s; ending it")
+                child.kill()
+                child.wait()
+
+    def _announce(self) -> None:
+        if wait_until_ready(self._settings, lambda: self._told_to_stop):
+            note(f"listening on {self._settings.public_url}, data in {self._settings.data}")
+        elif not self._told_to_stop:
+            note(f"not ready after {_START_SECONDS} s: see /readyz and the messages above")
+
+
+def gunicorn_command(settings: Settings) -> list[str]:
+    """gunicorn over app:app; threads, as a worker waits on the database and for publication."""
+    return [
+        *(sys.executable, "-m", "gunicorn", "app:app"),
+        *("--bind", f"{_bracketed(settings.host)}:{settings.port}"),
+        *("--workers", str(settings.workers), "--worker-class", "gthread", "--threads", "8"),
+        *("--timeout", "120", "--graceful-timeout", "20", "--keep-alive", "15"),
+        *("--limit-request-line", "8190", "--log-level", "warning"),
+        "--no-control-socket",  # its place is one a user, and two platforms may run for one
+    ]
+
+
+def _bracketed(host: str) -> str:
+    return f"[{host}]" if ":" in host else host
+
+
+def spawn(command: list[str], env: Mapping[str, str]) -> subprocess.Popen[bytes]:
+    """A process of ours that never outlives this one."""
+    # A session of its own: Ctrl-C on the terminal reaches the supervisor alone, which then ends the
+    # children in order. Should the supervisor be killed outright, the kernel ends them (Linux).
+    return subprocess.Popen(  # noqa: S603  our own interpreter, arguments from checked settings
+        command,
+        env=env,
+        cwd=ROOT,  # where app.py lies; a file of that name where the operator stands is not ours
+        stdin=subprocess.DEVNULL,
+        start_new_session=True,
+        preexec_fn=_die_with_parent(),  # noqa: PLW1509  no thread of ours runs yet
+    )
+
+
+def _die_with_parent() -> Callable[[], None] | None:
+    if not sys.platform.startswith("linux"):
+        return None
+    prctl = ctypes.CDLL(None).prctl
+    parent = os.getpid()
+
+    def arrange() -> None:
+        prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
+        if os.getppid() != parent:  # it ended before the line above could take effect
+            os.kill(os.getpid(), signal.SIGTERM)
+
+    return arrange
+
+
+def require_free_address(settings: Settings) -> None:
+    """Raises AddressTakenError where gunicorn would try, wait and give up."""
+    family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
+    with socket.socket(family) as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((settings.host, settings.port))
+        except OSError as error:
+            raise AddressTakenError(
+                f"cannot listen on {settings.host}, port {settings.port}: {error.strerror}; "
+                "choose another with --host and --port"
+            ) from error
+
+
+def wait_until_ready(settings: Settings, stopped: Callable[[], bool]) -> bool:
+    """Polls /readyz for up to a minute; False when stopped or out of time."""
+    host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(settings.host, settings.host)  # noqa: S104
+    url = f"http://{_bracketed(host)}:{settings.port}/readyz"
+    deadline = time.monotonic() + _START_SECONDS
+    while time.monotonic() < deadline and not stopped():
+        try:
+            with urllib.request.urlopen(url, timeout=2) as answer:
+                if answer.status == 200:
+                    return True
+        except (urllib.error.URLError, OSError):
+            time.sleep(0.1)
+    return False

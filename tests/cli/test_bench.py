@@ -1,0 +1,65 @@
+"""provenance bench runs to its end on a very small load; its figures are no test's business."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+
+import pytest
+
+from provenance.bench.timing import Figure, duration, rate, table
+
+
+def test_a_short_run_has_every_figure_beside_its_ceiling() -> None:
+    environment = {k: v for k, v in os.environ.items() if not k.startswith("PROVENANCE_")}
+    command = [sys.executable, "-m", "provenance.cli", "bench", "--rounds", "1", "--events", "50"]
+    done = subprocess.run(
+        [*command, "--json"], env=environment, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    document = json.loads(done.stdout)
+    figures = {figure["name"]: figure for figure in document["figures"]}
+    expected = [
+        "events in sealed batches of 1,000",
+        "individually sealed events, 1,000 a request",
+        "individually sealed events, one a request",
+        "passports of one item with 12 events",
+        "passports of different items with 1 event",
+        "verify the passport of 12 events in Python",
+    ]
+    for name in expected:
+        assert figures[name]["median"] > 0
+        assert figures[name]["ceiling"]["value"] > 0
+    in_chromium = [name for name in figures if "in Chromium" in name]
+    assert len(in_chromium) == 1 or document["facts"]["no figure from Chromium"]
+    assert document["facts"]["bytes of the bundle of 12 events about one item"] > 10_000
+    assert document["database"] == "sqlite"
+
+
+def test_medians_ranges_and_shares() -> None:
+    quick = Figure("quick", "/s", (100.0, 400.0, 200.0)).under(400, "of something")
+    slow = Figure("slow", "ms", (10.0,)).under(5, "of something")
+    assert (quick.median, quick.share, slow.share) == (200.0, 0.5, 0.5)
+    assert Figure("alone", "ms", (1.0,)).share is None
+    header, first, second = table([quick, slow]).splitlines()
+    assert header.split() == ["figure", "median", "range", "ceiling", "reached"]
+    assert first.endswith("50%")
+    assert "100 – 400" in first
+    assert second.split()[:3] == ["slow", "10.00", "ms"]
+
+
+def test_rounds_are_counted_and_numbered() -> None:
+    seen: list[int] = []
+    assert len(rate("r", 10, 3, seen.append).rounds) == 3
+    assert duration("d", 2, seen.append).unit == "ms"
+    assert seen == [0, 1, 2, 0, 1]
+
+
+def test_a_failing_round_ends_the_run() -> None:
+    def fail(_: int) -> None:
+        raise RuntimeError("no")
+
+    with pytest.raises(RuntimeError, match="no"):
+        rate("r", 1, 2, fail)
