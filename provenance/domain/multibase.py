@@ -13,6 +13,7 @@ alphabet).
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import Final
 
 from provenance.domain.errors import DomainError
@@ -61,11 +62,15 @@ def decode_multibase(text: str, size: int) -> bytes:
     raise MultibaseError(f"expected base58btc of exactly {size} bytes, found {text[:40]!r}")
 
 
+# Few keys sign many events, and base58 costs as much as a signature check: both directions are
+# remembered. Only good texts are kept (an exception is not), so junk cannot fill the memory.
+@lru_cache(maxsize=4_096)
 def format_multikey(public_key: bytes) -> str:
     """The multikey of 32 public key bytes, for instance ``z6MkrJVnaZkeFzdQyMZu1cgjg7k1…``."""
     return encode_multibase(PUBLIC_PREFIX + public_key)
 
 
+@lru_cache(maxsize=4_096)
 def parse_multikey(text: str) -> bytes:
     """The 32 bytes of an Ed25519 multikey, not judged as a point; raises MultibaseError."""
     data = decode_multibase(text, len(PUBLIC_PREFIX) + KEY_SIZE)
