@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import posixpath
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from flask import Flask
+from flask import Flask, request
 
+from provenance.domain.errors import NotFoundError
 from provenance.web import (
     batches,
+    bodies,
     compression,
     description,
+    display,
     headers,
     health,
     log,
@@ -21,6 +25,7 @@ from provenance.web import (
     subjects,
 )
 from provenance.web.passports import Passports
+from provenance.web.slots import Slots
 
 if TYPE_CHECKING:
     from provenance.platform import Platform
@@ -44,12 +49,25 @@ def create_app(platform: Platform) -> Flask:
     app.jinja_env.trim_blocks = True
     app.jinja_env.lstrip_blocks = True
     app.jinja_env.filters["breakable"] = pages.breakable
+    app.jinja_env.filters["drawn"] = display.drawn
     app.extensions["platform"] = platform
     app.extensions["passports"] = Passports(platform)
+    app.extensions["slots"] = Slots()
+    app.before_request(_refuse_odd_static)
     problems.register(app)
     # After-request functions run last first: headers see what compression is about to send.
     compression.register(app)
     headers.register(app)
+    bodies.register(app, platform.settings.max_body_bytes)
     for part in (batches, parties, subjects, log, health, description, resolver):
         app.register_blueprint(part.blueprint)
     return app
+
+
+def _refuse_odd_static() -> None:
+    """A static file has one address: no `//`, no `.`, no slash at its end, and no hidden file."""
+    if request.endpoint != "static":
+        return
+    name = str((request.view_args or {}).get("filename", ""))
+    if name != posixpath.normpath(name) or any(part.startswith(".") for part in name.split("/")):
+        raise NotFoundError("not-found", f"There is nothing at {request.path}.")

@@ -2,7 +2,8 @@
 
 Answers carry the capture receipt (docs/formats.md section 12): 201 when something was appended,
 200 when everything stood there already. `?wait=published` holds the answer until a checkpoint
-covers the upload, at most a minute; `Provenance-Published` says whether it came to that.
+covers the upload, at most a minute; `Provenance-Published` says whether it came to that. Where too
+many wait already (`slots`), the answer comes at once and says "pending".
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ from provenance.services import querying
 from provenance.services.capture import Accepted
 from provenance.web.bodies import BodyLimits, read_lines, read_whole, require_media_type
 from provenance.web.schemas import AttachmentSchema, answer
-from provenance.web.services import platform
+from provenance.web.services import platform, slots
 
 blueprint = Blueprint("batches", __name__, url_prefix="/api/v1")
 
@@ -67,9 +68,8 @@ def show_batch(seal: str) -> Response:
 def upload_disclosures(seal: str) -> Response:
     """Hand over disclosures of a batch's concealed members, each with its readers."""
     require_media_type(request, *_NDJSON)
-    attached = platform().capture.submit_disclosures(
-        _seal_hash(seal), read_lines(request, _limits())
-    )
+    seal_hash = _seal_hash(seal)
+    attached = platform().capture.submit_disclosures(seal_hash, read_lines(request, _limits()))
     status = HTTPStatus.CREATED if attached.added else HTTPStatus.OK
     return answer(AttachmentSchema(), attached, status)
 
@@ -98,7 +98,8 @@ def _receipt(accepted: Accepted, wait: bool) -> Response:
     if seal is not None:
         response.headers["Location"] = f"/api/v1/batches/{decode_base64(seal).hex()}"
     if wait:
-        published = _wait_for(accepted.upload_id)
+        with slots().wait() as may_wait:
+            published = _wait_for(accepted.upload_id, WAIT_SECONDS if may_wait else 0)
         response.headers["Provenance-Published"] = "yes" if published else "pending"
     return response
 
@@ -115,9 +116,9 @@ def _must_wait() -> bool:
     return wait is not None
 
 
-def _wait_for(upload_id: int) -> bool:
-    """Poll until the published log covers the upload; False when a minute has passed without it."""
-    end = time.monotonic() + WAIT_SECONDS
+def _wait_for(upload_id: int, seconds: float) -> bool:
+    """Poll until the published log covers the upload; False when `seconds` pass without it."""
+    end = time.monotonic() + seconds
     while not platform().prover.is_covered(upload_id):
         if time.monotonic() >= end:
             return False

@@ -8,7 +8,10 @@ first limit that is passed ends the reading:
   costs what the limit costs and no more;
 - a line longer than its limit is refused before its end is looked for;
 - fewer bytes than `Content-Length` promised, or a gzip stream that stops short, is
-  `body-truncated`.
+  `body-truncated`;
+- so is a body that has not come whole after `BODY_SECONDS`, and only so many are taken in at once
+  (`slots`): each holds a thread of ours as long as it lasts. (Heads that trickle in are the
+  server's business, not ours: put a proxy before it.)
 
 Rules: RFC 9110 section 8.4 (content codings), RFC 1952 (gzip, several members allowed, nothing
 after the last). What the lines mean is the business of the services.
@@ -16,17 +19,29 @@ after the last). What the lines mean is the business of the services.
 
 from __future__ import annotations
 
+import socket
+import threading
 import zlib
 from collections.abc import Iterable, Iterator
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
+from http import HTTPStatus
 from typing import Protocol
 
-from flask import Request
+from flask import Flask, Request, Response, g, request
 from werkzeug.exceptions import ClientDisconnected, RequestEntityTooLarge
 
-from provenance.domain.errors import MalformedInputError, TooLargeError, UnsupportedError
+from provenance.domain.errors import (
+    MalformedInputError,
+    TooLargeError,
+    UnavailableError,
+    UnsupportedError,
+)
+from provenance.web.services import slots
 
 CHUNK_BYTES = 65_536
+#: From the head of a request to the end of its body: 64 MiB at 1.8 Mbit/s.
+BODY_SECONDS = 300.0
 #: Block-wise compressors write a member per 64 KiB; millions of empty members are an attack on
 #: our time.
 GZIP_MEMBERS = 16_384
@@ -77,6 +92,75 @@ def read_whole(request: Request, limits: BodyLimits) -> bytes:
         if len(body) > limits.line_bytes:
             raise _too_large("The body", limits.line_bytes, "bytes")
     return bytes(body)
+
+
+def register(app: Flask, most: int) -> None:
+    """Bound what bodies may hold of us, and read and forget what is still being sent when an answer
+    is ready, at most `most` bytes.
+
+    A known seal, or a fault on line 2, is answered before the body has ended. Closed over bytes
+    that nobody has read, a connection is reset (RFC 9112 section 9.6), and the sender would lose
+    the very answer: the receipt, or the reason.
+    """
+
+    def take_in_rest(response: Response) -> Response:
+        # What is too large is not read to its end, and who sends more than `most` bytes after the
+        # answer was due, or breaks off, need not be told.
+        rest = 0 if response.status_code == HTTPStatus.REQUEST_ENTITY_TOO_LARGE else most
+        with suppress(Exception):
+            while rest > 0 and (chunk := request.stream.read(min(CHUNK_BYTES, rest))):
+                rest -= len(chunk)
+        return response
+
+    app.before_request(_begin)
+    app.after_request(take_in_rest)
+    app.teardown_request(_end)
+
+
+def _begin() -> None:
+    """Take a slot for a request that brings a body, whatever its method, and set the clock."""
+    if not request.content_length and "HTTP_TRANSFER_ENCODING" not in request.environ:
+        return
+    connection: socket.socket | None = request.environ.get("gunicorn.socket")
+    with ExitStack() as held:
+        try:
+            held.enter_context(slots().upload())
+        except UnavailableError:
+            if connection is not None:
+                _stop_listening(connection)  # the thread is not held for what will not be read
+            raise
+        held.enter_context(_hanging_up(connection, BODY_SECONDS))
+        g.body = held.pop_all()
+
+
+def _end(_error: BaseException | None) -> None:
+    held: ExitStack | None = g.pop("body", None)
+    if held is not None:
+        held.close()
+
+
+@contextmanager
+def _hanging_up(connection: socket.socket | None, seconds: float) -> Iterator[None]:
+    """Stop listening to `connection` after `seconds`: a read that waits for more then sees the end.
+
+    A reader cannot look at the clock itself, because one read may wait for many small pieces. What
+    we answer can still be sent. None (another server than gunicorn): nothing is done.
+    """
+    if connection is None:
+        yield
+        return
+    timer = threading.Timer(seconds, _stop_listening, [connection])
+    timer.daemon = True
+    timer.start()
+    try:
+        yield
+    finally:
+        timer.cancel()
+
+
+def _stop_listening(connection: socket.socket) -> None:
+    with suppress(OSError):  # it may have gone already
+        connection.shutdown(socket.SHUT_RD)
 
 
 def split_lines(chunks: Iterable[bytes], line_bytes: int) -> Iterator[bytes]:
@@ -147,6 +231,14 @@ def _read(stream: ByteStream, size: int, promised: int | None) -> bytes:
         raise _too_large("The body", promised or 0, "bytes") from error
     except OSError as error:
         raise _truncated("a body that ends", "a broken connection") from error
+    except Exception as error:  # the server's own words for chunks that break RFC 9112 section 7.1
+        raise MalformedInputError(
+            "body-malformed",
+            "The body's transfer coding cannot be read.",
+            expected="chunks, each with its size in hexadecimal digits",
+            found="something else",
+            remedy="Send the same upload again; nothing of this one was kept.",
+        ) from error
 
 
 def inflate(chunks: Iterable[bytes], limit: int, size: int = CHUNK_BYTES) -> Iterator[bytes]:

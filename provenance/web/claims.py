@@ -18,20 +18,26 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from provenance.domain.canonical import decode_base64url
+from provenance.domain.canonical import decode_base64url, encode
 from provenance.domain.errors import DomainError
+from provenance.web.display import drawn
 from provenance.web.language import Language
 
 
 @dataclass(frozen=True, slots=True)
 class Claim:
     """A signed value as text, its BCP 47 language ("" = none) and its JSON pointer in the
-    bundle."""
+    bundle. `shown` is how it looks on the page."""
 
     text: str
     lang: str
     source: str
     concealed: bool = False  # it was opened from a concealed member
+
+    @property
+    def shown(self) -> str:
+        """The text as `display.drawn` has it: a page shows this and no phone expects another."""
+        return drawn(self.text)
 
 
 class Reader:
@@ -118,9 +124,7 @@ def _respelt(path: tuple[str | int, ...]) -> tuple[str | int, ...]:
 
 def number(value: str | float) -> str:
     """A JSON value as ECMAScript writes it, so that page and phone compare like with like."""
-    if isinstance(value, float) and value.is_integer():
-        return str(int(value))
-    return str(value)
+    return value if isinstance(value, str) else encode(value).decode()  # RFC 8785 section 3.2.2.3
 
 
 def escape(step: str) -> str:

@@ -5,7 +5,7 @@ would have to fetch, and the files that are audited are those in the source.
 
 Text of at least a kilobyte is compressed for clients that ask (RFC 9110 section 12.5.3). Nothing
 secret is ever in an answer, so compressing leaks nothing. Small static files are kept compressed in
-memory, keyed by their entity tag: there is a fixed number of them.
+memory, keyed by their entity tag: there is a fixed number of them, and a file has one address.
 """
 
 from __future__ import annotations

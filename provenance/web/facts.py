@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from provenance.web.claims import Claim, Reader, number
+from provenance.web.display import drawn
 from provenance.web.language import Language
 from provenance.web.naming import name_of
 from provenance.web.vocabulary import bare
@@ -88,9 +89,9 @@ def _quantities(reader: Reader, language: Language) -> Iterator[Fact]:
         for index in list(reader.items(member))[:4]:
             if claim := reader.claim(language, member, index, "quantity"):
                 unit = reader.text(member, index, "uom")
-                words = _UNITS.get(unit, f" {unit}" if unit else "")
+                words = _UNITS.get(unit, f" {drawn(unit)}" if unit else "")
                 kind = name_of(reader.text(member, index, "epcClass"))
-                yield Fact(language.say(label), (claim, words, f" ({kind.number})"))
+                yield Fact(language.say(label), (claim, words, f" ({drawn(kind.number)})"))
     for member in ("childEPCs", "epcList", "outputEPCList"):
         if (count := len(list(reader.items(member)))) > 1:
             yield Fact(language.say("fact.quantity"), (language.counted("fact.units", count),))
@@ -127,11 +128,11 @@ def _sensors(reader: Reader, language: Language) -> Iterator[Fact]:
 
 def _reading(report: dict[str, Any], language: Language) -> Fact | None:
     kind = str(report.get("type", "")).rsplit("-", 1)[-1].rsplit(":", 1)[-1]
-    unit = _UNITS.get(str(report.get("uom", "")), f" {report.get('uom', '')}".rstrip())
+    unit = _UNITS.get(str(report.get("uom", "")), drawn(f" {report.get('uom', '')}").rstrip())
     shown = {
         name: number(report[name])
         for name in ("value", "minValue", "maxValue", "meanValue")
-        if isinstance(report.get(name), int | float)
+        if isinstance(report.get(name), int | float) and not isinstance(report[name], bool)
     }
     label = language.say(_SENSORS.get(kind, "fact.sensor"), type=kind)
     if "minValue" in shown and "maxValue" in shown:

@@ -15,6 +15,7 @@ from werkzeug.datastructures import LanguageAccept
 
 from provenance.domain.moments import MomentError, parse_claimed_time
 from provenance.web import vocabulary, words
+from provenance.web.display import drawn
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
@@ -30,8 +31,10 @@ class Language:
     own_name: str
 
     def say(self, key: str, **values: object) -> str:
-        """The phrase `key` (KeyError if there is none) with `{named}` places filled in."""
-        return words.PHRASES[key][self._column].format(**values)
+        """The phrase `key` (KeyError if there is none) with `{named}` places filled in; text from
+        elsewhere is put in as `display.drawn` has it."""
+        safe = {k: drawn(v) if isinstance(v, str) else v for k, v in values.items()}
+        return words.PHRASES[key][self._column].format(**safe)
 
     def counted(self, key: str, number: int) -> str:
         """The phrase for a number of things: `key.one` where English needs it, else `key.many`."""
@@ -40,7 +43,7 @@ class Language:
     def term(self, table: str, code: str) -> str:
         """A vocabulary's word for `code`; a code that no table has is shown as it is, readably."""
         entry = vocabulary.TERMS[table].get(code)
-        return entry[self._column] if entry else code.replace("_", " ")
+        return entry[self._column] if entry else drawn(code.replace("_", " "))
 
     @property
     def _column(self) -> int:
@@ -56,7 +59,7 @@ class Language:
         try:
             instant = parse_claimed_time(text)
         except MomentError:
-            return text
+            return drawn(text)
         offset = _offset_of(text)
         local = (_EPOCH + timedelta(microseconds=instant)).astimezone(timezone(offset))
         return f"{self.day(local)} {local:%H:%M} {_zone_name(offset)}"
@@ -72,7 +75,7 @@ class Language:
         try:
             return self.day(datetime.strptime(text[:10], "%Y-%m-%d").replace(tzinfo=UTC))
         except ValueError:
-            return text
+            return drawn(text)
 
 
 ENGLISH = Language("en", "en", "English")

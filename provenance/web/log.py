@@ -18,7 +18,7 @@ from merkle.tiles import parse_path
 from provenance.domain.errors import MalformedInputError, NotFoundError
 from provenance.services import querying
 from provenance.web.schemas import LogSchema, answer
-from provenance.web.services import conditional, platform, raw_path
+from provenance.web.services import conditional, platform, raw_rest
 
 blueprint = Blueprint("log", __name__)
 
@@ -66,7 +66,7 @@ def show_checkpoint() -> Response:
 @blueprint.get("/log/<path:path>")
 def show_tile(path: str) -> Response:  # noqa: ARG001  read from the raw path, escapes intact
     """A tile of hashes or a bundle of entries."""
-    name = raw_path().removeprefix("/log/")
+    name = raw_rest("/log/")
     try:
         parse_path(name)
     except TilePathError as error:

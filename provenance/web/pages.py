@@ -8,6 +8,7 @@ only.
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Sequence
 from typing import Any
@@ -18,6 +19,7 @@ from markupsafe import Markup, escape
 
 from provenance.domain.errors import Refusal
 from provenance.web import words
+from provenance.web.display import drawn
 from provenance.web.language import Language, choose
 from provenance.web.story import tell
 
@@ -45,6 +47,7 @@ PHONE_WORDS = tuple(
         "record.unusable.text",
         "record.place",
         "record.asof",
+        "record.domain",
     )
 )
 _PASSPORT_SHEETS = ["verdict", "product", "stages", "proof"]
@@ -71,7 +74,7 @@ def render(template: str, *, status: int = 200, **context: Any) -> Response:
         say=language.say,
         raw=lambda key: words.PHRASES[key][0 if language.code == "en" else 1],
         static=_static_url,
-        host=request.host,
+        host=drawn(request.host),
         switch_url=_switch_url(language),
         **{"sheets": [], **context},
     )
@@ -110,10 +113,11 @@ def passport_page(
         vouch_words=language.counted("vouch", verdict["independent"]),
         own_cosigner=f"{origin}/clock",
         bundle_url=bundle_url,
-        download_name=f"passport-{story.subject.number}.json".replace("/", "-"),
+        download_name=_download_name(story.subject.number),
         has_verifier=has_verifier,
         verifier_modules=verifier_modules,
         phone_words=PHONE_WORDS,
+        unnamed=language.say(_unnamed(story.subject.kind)),
     )
 
 
@@ -131,7 +135,8 @@ def refusal_page(refusal: Refusal, status: int) -> Response:
         places = {"expected": refusal.expected, "found": refusal.found}
         text, remedy = language.say("error.check-digit", **places), language.say("error.scan-again")
     elif language.code != "en":
-        key = f"{heading}.text"
+        key = f"error.{refusal.code}.text"
+        key = key if key in words.PHRASES else f"{heading}.text"
         text, remedy = language.say(key if key in words.PHRASES else "error.other.text"), None
     return render(
         "error.html",
@@ -147,7 +152,18 @@ def refusal_page(refusal: Refusal, status: int) -> Response:
 
 def breakable(uri: str) -> Markup:
     """A URI that may break behind its slashes, so that no digit is left alone on a line."""
-    return Markup("/<wbr>").join(escape(part) for part in uri.split("/"))
+    return Markup("/<wbr>").join(escape(part) for part in drawn(uri).split("/"))
+
+
+def _unnamed(kind: str) -> str:
+    """The phrase that heads the page of a subject to which nobody gave a name."""
+    key = f"product.unnamed.{kind}"
+    return key if key in words.PHRASES else "product.unnamed"
+
+
+def _download_name(number: str) -> str:
+    """A file name that is one word on any command line: the page shows a command with it."""
+    return f"passport-{re.sub('[^A-Za-z0-9._-]+', '-', number)[:80].strip('-.')}.json"
 
 
 def reason_words(language: Language, code: str | None) -> str:

@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 
 KEPT = 256
 MOST_KEPT_BYTES = 512 * 1024
+#: Of bundles as bytes, in all; parsed they take about six times as much, in each worker.
+MOST_KEPT_IN_ALL = 16 * 1024 * 1024
 VERDICT_SECONDS = 60
 
 
@@ -51,6 +53,7 @@ class Passports:
     def __init__(self, platform: Platform) -> None:
         self._platform = platform
         self._kept: OrderedDict[str, ReadyPassport] = OrderedDict()
+        self._kept_bytes = 0
         self._lock = threading.Lock()
 
     def get(self, uri: str) -> ReadyPassport:
@@ -85,9 +88,13 @@ class Passports:
 
     def _keep(self, ready: ReadyPassport) -> None:
         with self._lock:
+            if (other := self._kept.pop(ready.etag, None)) is not None:
+                self._kept_bytes -= len(other.data)
             self._kept[ready.etag] = ready
-            while len(self._kept) > KEPT:
-                self._kept.popitem(last=False)
+            self._kept_bytes += len(ready.data)
+            while len(self._kept) > KEPT or self._kept_bytes > MOST_KEPT_IN_ALL:
+                _, oldest = self._kept.popitem(last=False)
+                self._kept_bytes -= len(oldest.data)
 
 
 def canonical_subject(uri: str) -> str:

@@ -122,6 +122,8 @@ def respond(refusal: Refusal, status: int | None = None) -> Response:
     else:
         body = json.dumps(document(refusal, number), ensure_ascii=False)
         response = Response(body, status=number, mimetype=MEDIA_TYPE)
+        if not is_api_path(request.path):  # a browser is told the same as a page
+            response.vary.add("Accept")
     response.headers["Cache-Control"] = "no-store"
     if number == 503:
         response.headers["Retry-After"] = "2"
@@ -130,7 +132,10 @@ def respond(refusal: Refusal, status: int | None = None) -> Response:
 
 def is_api_path(path: str) -> bool:
     """True where only programs come: there every answer, failures too, is for programs."""
-    return path.startswith(("/api/", "/log/", "/.well-known/")) or path in ("/livez", "/readyz")
+    return path.startswith(("/api/", "/log/", "/static/", "/.well-known/")) or path in (
+        "/livez",
+        "/readyz",
+    )
 
 
 def wants_page() -> bool:

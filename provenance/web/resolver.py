@@ -12,7 +12,7 @@ from __future__ import annotations
 import re
 from functools import lru_cache
 from pathlib import Path
-from urllib.parse import urlencode, urlsplit
+from urllib.parse import quote, urlencode
 
 from flask import Blueprint, Response, current_app, request, send_from_directory
 from werkzeug.routing import BaseConverter
@@ -32,6 +32,8 @@ blueprint = Blueprint("resolver", __name__)
 
 _PAGE = "text/html"
 _BUNDLE = "application/json"
+#: As printed under the symbol: (01) 09521234543213 (21) S1.
+_PRINTED = re.compile(r"\(([0-9]{2,4})\)\s*([^()\s]+)\s*")
 _META_POLICY = re.compile(r'http-equiv="Content-Security-Policy" content="([^"<>]*)"')
 
 
@@ -52,7 +54,9 @@ def look_up() -> Response:
     text = request.args.get("code", "").strip()
     link = _parse(_as_uri(text))
     language = pages.language_of_request()
-    return redirect_to(f"{link.path}?{urlencode({'lang': language.code})}")
+    response = redirect_to(f"{link.path}?{urlencode({'lang': language.code})}")
+    response.headers["Cache-Control"] = "no-store"  # it depends on the reader's language
+    return response
 
 
 @blueprint.get("/verifier.html")
@@ -170,7 +174,8 @@ def _parse(uri: str) -> DigitalLink:
 
 
 def _as_uri(text: str) -> str:
-    """What people type: a link, a path, or a bare number of 14, 13, 12 or 8 digits (a GTIN)."""
+    """What people type: a link, a path, what is printed under the symbol, or a bare number of 14,
+    13, 12 or 8 digits (a GTIN) or 18 (an SSCC)."""
     if not text:
         raise MalformedInputError(
             "code-missing", "No code was given.", expected="a code or a link", found="nothing"
@@ -179,6 +184,11 @@ def _as_uri(text: str) -> str:
         return f"https://id.gs1.org/01/{text.zfill(14)}"
     if text.isascii() and text.isdigit() and len(text) == 18:
         return f"https://id.gs1.org/00/{text}"
-    if urlsplit(text).scheme:
+    if _PRINTED.sub("", text) == "":
+        pairs = _PRINTED.findall(text)
+        return "https://id.gs1.org" + "".join(
+            f"/{ai}/{quote(value, safe='')}" for ai, value in pairs
+        )
+    if "://" in text:
         return text
     return "https://id.gs1.org/" + text.lstrip("/")

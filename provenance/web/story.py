@@ -9,7 +9,9 @@ show.
 
 from __future__ import annotations
 
+import itertools
 import json
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -19,6 +21,7 @@ from merkle.hashing import leaf_hash
 from provenance.domain import canonical
 from provenance.domain.moments import parse_claimed_time, parse_ledger_time
 from provenance.web.claims import Claim, Reader
+from provenance.web.display import spelt
 from provenance.web.facts import Certificate, Fact, certificates_of, facts_of
 from provenance.web.language import Language
 from provenance.web.naming import Name, lot_of, name_of
@@ -176,11 +179,15 @@ class _Teller:
             )
             for stage in self.verdict["stages"]
         ]
-        return {
-            number
-            for number, (claimed, ledger) in enumerate(times, 1)
-            if any(other > claimed and entered < ledger for other, entered in times)
-        }
+        # From the latest claim down: the earliest entry among those that claim a later time.
+        late: set[int] = set()
+        earliest: float = math.inf
+        newest_first = sorted(enumerate(times, 1), key=lambda entry: -entry[1][0])
+        for _, same in itertools.groupby(newest_first, key=lambda entry: entry[1][0]):
+            entered = {number: ledger for number, (_, ledger) in same}
+            late |= {number for number, ledger in entered.items() if earliest < ledger}
+            earliest = min(earliest, *entered.values())
+        return late
 
     def _stage(self, number: int, stage: dict[str, Any], see: int | None, late: bool) -> Stage:
         language, reader = self.language, self.readers[stage["index"]]
@@ -212,7 +219,7 @@ class _Teller:
             concealed=reader.concealed,
             facts=facts_of(reader, language),
             certificates=certificates_of(reader, language),
-            raw=json.dumps(reader.event, ensure_ascii=False, indent=1, sort_keys=True),
+            raw=spelt(json.dumps(reader.event, ensure_ascii=False, indent=1, sort_keys=True)),
             key=key,
             seal_hash=seal_hash,
             links=self.links.get(stage["event"], ()),

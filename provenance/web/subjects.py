@@ -6,13 +6,13 @@ not an error; who scans a label gets the words for it from the resolver.
 
 from __future__ import annotations
 
-from urllib.parse import quote, unquote
+from urllib.parse import quote
 
 from flask import Blueprint, Response
 
 from provenance.domain.errors import NotFoundError
 from provenance.web.passports import ReadyPassport
-from provenance.web.services import conditional, passports, raw_path
+from provenance.web.services import conditional, passports, raw_rest, unescaped
 
 blueprint = Blueprint("subjects", __name__, url_prefix="/api/v1/subjects")
 
@@ -23,15 +23,15 @@ _SUFFIX = "/passport"
 @blueprint.get("/<path:rest>")
 def show_passport(rest: str) -> Response:  # noqa: ARG001  read from the raw path, escapes intact
     """The passport bundle of a subject; its URI in the path, percent-encoded."""
-    path = raw_path()
+    path = raw_rest(_PREFIX)
     if not path.endswith(_SUFFIX):
         raise NotFoundError(
             "not-found",
-            f"There is nothing at {path}.",
+            f"There is nothing at {_PREFIX}{path}.",
             expected=f"{_PREFIX}<percent-encoded URI>{_SUFFIX}",
             remedy="Add /passport behind the percent-encoded URI.",
         )
-    return send_bundle(passports().get(unquote(path[len(_PREFIX) : -len(_SUFFIX)])))
+    return send_bundle(passports().get(unescaped(path.removesuffix(_SUFFIX))))
 
 
 def send_bundle(passport: ReadyPassport) -> Response:

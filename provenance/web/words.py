@@ -12,8 +12,8 @@ PHRASES: dict[str, tuple[str, str]] = {
     # The shell
     "app.name": ("Provenance", "溯源护照"),
     "app.tagline": (
-        "Product histories that your own phone can verify",
-        "用您自己的手机验证商品履历",
+        "Product histories that your own device can verify",
+        "用您自己的设备验证商品履历",
     ),
     "skip": ("Skip to the record", "跳到履历内容"),
     "switch": ("中文", "English"),
@@ -27,17 +27,17 @@ PHRASES: dict[str, tuple[str, str]] = {
     # The record's verdict
     "record.heading": ("The record", "履历记录"),
     "record.phone.title": ("Record verified", "记录已验证"),
-    "record.phone.by": ("Checked on this phone", "由本机验证"),
+    "record.phone.by": ("Checked on this device", "由本设备验证"),
     "record.phone.text": (
         "Signed by its parties, unaltered, published, fresh and complete.",
-        "各方签名有效、未被改动、已公开、时效新、无遗漏。",
+        "各方签名有效，内容未被改动，已公开登记，为最新状态，没有遗漏。",
     ),
-    "record.server.title": ("Record checked by the server only", "仅由服务器查验"),
-    "record.server.by": ("Not yet checked on this phone", "尚未由本机验证"),
+    "record.server.title": ("Record checked by the server only", "记录仅由服务器查验"),
+    "record.server.by": ("Not yet checked on this device", "尚未由本设备验证"),
     "record.server.text": (
         "Our server found the record in order. It cannot vouch for itself: this page checks "
-        "again on your phone where the browser can.",
-        "本站服务器查验记录无误。但服务器不能为自己作证：浏览器支持时，本页会在您的手机上再次验证。",
+        "again on your device where the browser can.",
+        "本站服务器查验记录无误，但服务器不能为自己作证：只要浏览器支持，本页会在您的设备上再验证一次。",
     ),
     "record.server-final.text": (
         "Our server found the record in order, but this browser could not check it: {why} You "
@@ -49,6 +49,10 @@ PHRASES: dict[str, tuple[str, str]] = {
         "当前连接下不支持 Ed25519 签名验证。",
     ),
     "why.unreachable": ("the proof could not be fetched.", "未能取得证明数据。"),
+    "why.moved": (
+        "the record grew while this page was loading; reload the page.",
+        "页面加载期间记录有更新，请刷新页面。",
+    ),
     "why.no-policy": ("the policy could not be fetched.", "未能取得验证策略。"),
     "why.failed": ("the check itself broke off.", "验证程序中断。"),
     "why.no-script": ("scripts are switched off.", "脚本已停用。"),
@@ -56,21 +60,24 @@ PHRASES: dict[str, tuple[str, str]] = {
         "Scripts are switched off here, so it stays at that.",
         "此处已停用脚本，因此仅有服务器查验结果。",
     ),
-    "record.checking": ("Checking on this phone …", "正在本机验证……"),
+    "record.checking": ("Checking on this device …", "正在本设备上验证……"),
     "record.refused.title": ("The record does not hold", "记录校验失败"),
     "record.refused.text": (
         "Do not rely on it. The first check that failed: {reason}",
         "请勿采信。首个未通过的检查：{reason}",
     ),
     "record.refused.by-server": ("Found by the server", "由服务器查出"),
-    "record.refused.by-phone": ("Found on this phone", "由本机查出"),
+    "record.refused.by-phone": ("Found on this device", "由本设备查出"),
     "record.absent.title": ("We have no record of this code", "未查到此码的记录"),
     "record.absent.text": (
         "The code is well formed, and the log proves that nobody has recorded anything under it.",
-        "编码格式正确，且日志可证明：此码名下没有任何记录。",
+        "编码格式正确，日志可以证明：此码名下没有任何记录。",
     ),
     "record.absent.by-server": ("Shown by the server only", "仅由服务器出示"),
-    "record.absent.by-phone": ("Proof of absence checked on this phone", "不存在证明已由本机验证"),
+    "record.absent.by-phone": (
+        "Proof of absence checked on this device",
+        "“无记录”证明已由本设备验证",
+    ),
     "record.unusable.title": ("The proof could not be read", "证明数据无法读取"),
     "record.unusable.text": (
         "This is not a verdict on the product. Reload the page. What was wrong: {reason}",
@@ -104,10 +111,10 @@ PHRASES: dict[str, tuple[str, str]] = {
     ),
     "pin.changed.title": ("This site now offers another policy", "本站给出的验证策略已改变"),
     "pin.changed.text": (
-        "The keys by which records are judged differ from those that this phone pinned. The "
+        "The keys by which records are judged differ from those that this device pinned. The "
         "verdict here still uses the pinned ones. Unless the operator has announced a change "
         "through another channel, be careful.",
-        "用于判定记录的密钥与本机此前固定的不同。本页仍按已固定的策略判定。除非运营方已通过其他渠"
+        "用于判定记录的密钥与本设备此前固定的不同。本页仍按已固定的策略判定。除非运营方已通过其他渠"
         "道公布变更，否则请谨慎。",
     ),
     "pin.changed.accept": ("I have checked this: pin the new policy", "我已核实：固定新策略"),
@@ -140,6 +147,11 @@ PHRASES: dict[str, tuple[str, str]] = {
     ),
     # Product
     "product.unnamed": ("Unnamed product", "未命名商品"),
+    "product.unnamed.00": ("Shipping unit", "物流单元"),
+    "product.unnamed.10": ("Lot without a product name", "批次（未命名商品）"),
+    "product.unnamed.414": ("Place", "地点"),
+    "product.unnamed.8003": ("Returnable asset", "周转器具"),
+    "product.unnamed.8004": ("Asset", "资产"),
     "product.subject": ("Recorded under", "记录对象"),
     "product.brand": ("Brand", "品牌"),
     "product.lot": ("Lot", "批号"),
@@ -178,7 +190,7 @@ PHRASES: dict[str, tuple[str, str]] = {
     "stages.count.one": ("{n} stage", "{n} 个环节"),
     "stages.count.many": ("{n} stages", "{n} 个环节"),
     "stage.claimed": ("Happened", "发生时间"),
-    "stage.ledger": ("Recorded", "入账时间"),
+    "stage.ledger": ("Recorded", "登记时间"),
     "stage.late": ("added late, after later stages", "补录，晚于其后的环节"),
     "stage.by": ("Signed by", "签名方"),
     "stage.place": ("Place", "地点"),
@@ -189,8 +201,8 @@ PHRASES: dict[str, tuple[str, str]] = {
     "stage.via.8003": ("returnable asset {id}", "周转器具 {id}"),
     "stage.via.other": ("{id}", "{id}"),
     "stage.state.correction": ("Correction of an earlier entry", "对先前记录的更正"),
-    "stage.state.declared-wrong": ("Declared wrong by its signer", "已被签名方声明有误"),
-    "stage.state.declaration": ("Declaration that an entry is wrong", "错误声明"),
+    "stage.state.declared-wrong": ("Declared wrong by its signer", "签名方已声明此条有误"),
+    "stage.state.declaration": ("Declaration that an entry is wrong", "更正声明：先前某条有误"),
     "stage.doubtful": (
         "Doubtful: signed after the key is said to have got into wrong hands",
         "存疑：签名时密钥据称已泄露",
@@ -210,7 +222,7 @@ PHRASES: dict[str, tuple[str, str]] = {
     "stage.disclosed": ("opened from a concealed field", "由隐藏字段公开"),
     "stage.belongs": ("Belongs here", "关联方式"),
     "stage.details": ("Details and proof", "详情与证明"),
-    "stage.raw": ("The signed event, as it was hashed", "被哈希的已签名事件原文"),
+    "stage.raw": ("The signed event, as it was hashed", "已签名的事件原文（哈希即据此计算）"),
     "stage.nothing": (
         "Nothing has been recorded under this code. If a seller shows you this code on a "
         "product, ask the brand.",
@@ -271,8 +283,8 @@ PHRASES: dict[str, tuple[str, str]] = {
         "in a log that its operator cannot rewrite unseen",
         "记入运营方无法暗改的日志",
     ),
-    "check.fresh": ("Fresh", "时效"),
-    "check.fresh.text": ("the log’s state is at most a day old", "日志状态不早于一天前"),
+    "check.fresh": ("Fresh", "最新"),
+    "check.fresh.text": ("the log’s state is at most a day old", "日志在一天之内更新过"),
     "check.complete": ("Complete", "完整"),
     "check.complete.text": ("exactly these entries, none left out", "恰好这些记录，没有遗漏"),
     "check.unaltered": ("Unaltered", "未改动"),
@@ -343,14 +355,14 @@ PHRASES: dict[str, tuple[str, str]] = {
     "home.title": ("What has happened to this product?", "这件商品经历了什么？"),
     "home.text": (
         "Makers, carriers, laboratories and customs sign what they did. A public log keeps it. "
-        "Your phone checks it, without trusting us.",
-        "生产、物流、检测、海关各自签名所做之事，公开日志保存，您的手机自行验证，无需信任本站。",
+        "Your own device checks it, without trusting us.",
+        "生产、物流、检测和海关各自为经手的环节签名，由公开日志保存；您的设备自行验证，无需信任本站。",
     ),
     "home.label": ("Code or link from the pack", "包装上的编码或链接"),
     "home.hint": (
-        "Scan the QR code with your camera, or type its link, for example (01) GTIN (21) serial "
-        "as /01/…/21/…",
-        "用相机扫描二维码，或输入链接，例如 /01/商品条码/21/序列号",
+        "Scan the QR code with your camera, or type its link or what is printed under it, for "
+        "example (01) GTIN (21) serial",
+        "用相机扫描二维码，或输入链接或码下印的字符，例如 (01) 商品条码 (21) 序列号",
     ),
     "home.button": ("Look it up", "查询"),
     "home.promise.1": ("Signed", "有签名"),
@@ -365,8 +377,8 @@ PHRASES: dict[str, tuple[str, str]] = {
     ),
     "home.promise.3": ("Checked by you", "由您验证"),
     "home.promise.3.text": (
-        "On your phone, or with a verifier that did not come from us.",
-        "在您的手机上，或用另行取得的验证器。",
+        "On your own device, or with a verifier that did not come from us.",
+        "在您自己的设备上，或用另行取得的验证程序。",
     ),
     "home.state": ("The log {log} has {size} entries.", "日志 {log} 现有 {size} 条记录。"),
     # Failures as pages
@@ -381,6 +393,7 @@ PHRASES: dict[str, tuple[str, str]] = {
         "The code in this address breaks a rule of GS1, so nothing was looked up.",
         "地址中的编码不符合 GS1 规则，因此没有查询任何内容。",
     ),
+    "error.code-missing.text": ("No code was given.", "没有输入编码。"),
     "error.404.text": ("There is nothing at this address.", "此地址没有内容。"),
     "error.500.text": ("The request failed through no fault of yours.", "请求失败，责任在本站。"),
     "error.503.text": ("Please try again in a moment.", "请稍后再试。"),
@@ -429,14 +442,14 @@ PHRASES: dict[str, tuple[str, str]] = {
         "映射不是日志的最新条目",
     ),
     "reason.checkpoint-future": (
-        "the checkpoint is dated in the future; check your phone’s clock",
-        "检查点时间在未来，请检查手机时钟",
+        "the checkpoint is dated in the future; check your device’s clock",
+        "检查点时间晚于当前时间，请检查设备时钟",
     ),
     "reason.checkpoint-stale": (
-        "the checkpoint is too old; newer entries may be hidden, or your phone’s clock is wrong",
-        "检查点过旧，可能隐瞒了新记录，或手机时钟有误",
+        "the checkpoint is too old; newer entries may be hidden, or your device’s clock is wrong",
+        "检查点过旧，可能有新记录被隐瞒，或设备时钟有误",
     ),
-    "reason.map-absence": ("the proof that a history does not exist is false", "不存在证明无效"),
+    "reason.map-absence": ("the proof that a history does not exist is false", "“无记录”证明无效"),
     "reason.map-presence": ("the proof of how long a history is, is false", "履历长度证明无效"),
     "reason.link-foreign": ("an entry belongs to another history", "有条目属于另一份履历"),
     "reason.link-order": ("an entry is out of order", "条目顺序有误"),

@@ -12,6 +12,7 @@ from playwright.sync_api import Browser, BrowserContext, Page, Route, expect
 from werkzeug.serving import make_server
 
 from tests.browser.conftest import has_noble
+from tests.web.odd import LONG_STORY, ODD, tell_odd_story
 from tests.web.site import Site
 
 PHONE = {"width": 390, "height": 844}
@@ -22,9 +23,10 @@ STORED = "provenance.policy.v1"
 
 @pytest.fixture(scope="session")
 def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """Base URL of a running site on which the story has been told."""
+    """Base URL of a running site on which the story has been told, and an odd one beside it."""
     site = Site.make(tmp_path_factory.mktemp("served"))
     assert site.tell_story().endswith(CAN)
+    tell_odd_story(site)
     server = make_server("127.0.0.1", 0, site.app, threaded=True)
     thread = threading.Thread(target=server.serve_forever)
     thread.start()
@@ -80,7 +82,7 @@ class TestVerdict:
     def test_a_good_record_is_verified_on_the_phone(self, phone: Phone) -> None:
         page = phone.open(checked="verified")
         assert title(page) == "Record verified"
-        assert page.locator("[data-verdict-by]").inner_text() == "Checked on this phone"
+        assert page.locator("[data-verdict-by]").inner_text() == "Checked on this device"
         assert look(page) == "phone"
         assert page.locator(".check-pass").count() == 5
         assert phone.complaints == []
@@ -95,7 +97,7 @@ class TestVerdict:
         page = phone.open("/01/09521234543213", "absent")
         assert title(page) == "We have no record of this code"
         assert page.locator("[data-verdict-by]").inner_text() == (
-            "Proof of absence checked on this phone"
+            "Proof of absence checked on this device"
         )
         assert look(page) == "absent"
 
@@ -156,6 +158,43 @@ class TestVerdict:
         phone.context.route(f"**{CAN}", omit)
         page = phone.open(checked="verified")
         assert look(page) == "refused"
+
+    def test_a_log_that_grew_meanwhile_is_no_lie(self, phone: Phone) -> None:
+        """The page was made from one checkpoint, the proof fetched under the next."""
+
+        def older(route: Route) -> None:
+            answer = route.fetch()
+            body, sized = re.subn(r'data-size="\d+"', 'data-size="7"', answer.text())
+            body, left_out = re.subn(r'data-index="\d+"', 'data-index="0"', body)
+            assert sized
+            assert left_out
+            route.fulfill(response=answer, body=body)
+
+        phone.context.route(f"**{CAN}", older)
+        page = phone.open(checked="no")
+        assert look(page) == "server"
+        assert "reload the page" in page.locator("[data-verdict-text]").inner_text()
+
+    def test_odd_texts_are_no_lie_either(self, phone: Phone) -> None:
+        page = phone.open(ODD, "verified")
+        assert title(page) == "Record verified"
+        assert phone.complaints == []
+        page = phone.open(ODD + "?lang=zh", "verified")
+        assert title(page) == "记录已验证"
+        assert len(page.locator("h1").inner_text()) == 241
+
+    def test_the_domain_is_the_one_that_the_browser_shows(self, phone: Phone) -> None:
+        def proxy(route: Route) -> None:
+            answer = route.fetch()
+            host = phone.base.partition("://")[2]
+            body = answer.text().replace(f"Checked at {host}", "Checked at id.example")
+            assert "Checked at id.example" in body
+            route.fulfill(response=answer, body=body)
+
+        phone.context.route(f"**{CAN}", proxy)
+        page = phone.open(checked="verified")
+        host = phone.base.partition("://")[2]
+        assert page.locator("[data-verdict-domain]").inner_text() == f"Checked at {host}"
 
 
 class TestServerOnly:
@@ -275,7 +314,7 @@ class TestLayout:
     ) -> None:
         context = browser.new_context(viewport={"width": width, "height": 800})
         page = context.new_page()
-        for path in (CAN, "/", "/01/09521234543213", "/01/09521234543214"):
+        for path in (CAN, ODD, LONG_STORY, "/", "/01/09521234543213", "/01/09521234543214"):
             page.goto(served + path, wait_until="networkidle")
             page.evaluate("document.querySelectorAll('details').forEach((d) => { d.open = true; })")
             assert page.evaluate("document.documentElement.scrollWidth") <= width, path

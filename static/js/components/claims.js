@@ -4,6 +4,18 @@
  * (data-claim); stages carry what the verdict says of them. Anything that differs is a finding.
  */
 
+// provenance/web/display.py has the same rule and says why.
+const MOST_CHARACTERS = 240;
+const SPACES = /[\t\n\v\f\r\u0085\u2028\u2029]/g;
+const HIDDEN = /[\0-\x1f\x7f-\x9f\u00ad\u061c\u180e\u200b\u200e\u200f\u202a-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb]/g;
+
+/** A signed value as a page shows it: on one line, nothing hidden, cut after 240 characters. */
+export function drawn(value) {
+  const characters = Array.from(String(value));
+  const visible = characters.slice(0, MOST_CHARACTERS).join('').replace(SPACES, ' ').replace(HIDDEN, '\ufffd');
+  return characters.length > MOST_CHARACTERS ? `${visible}…` : visible;
+}
+
 /** The text of a base64url disclosure as the JSON value that it is, or undefined. */
 function decodeDisclosure(text) {
   try {
@@ -33,7 +45,7 @@ export function findForeignClaim(root, bundle) {
   const foreign = claims.find((node) => {
     const shown = 'claim' in node.dataset ? node.dataset.claim : node.textContent;
     const value = valueAt(bundle, node.dataset.from);
-    return value === undefined || value === null || typeof value === 'object' || String(value) !== shown;
+    return value === undefined || value === null || typeof value === 'object' || drawn(value) !== shown;
   });
   return foreign ? foreign.dataset.from : null;
 }

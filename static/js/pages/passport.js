@@ -71,6 +71,14 @@ function showPinning(root, { state, policy, since }, offered, words, storage, to
   body.append(button);
 }
 
+/**
+ * Where page and proof differ because the log grew between the two requests, neither lies: that is
+ * no finding. The page must not go green then, and must not shout either.
+ */
+function hasMovedOn(passport, verdict) {
+  return verdict.log !== null && passport.dataset.size !== '' && String(verdict.log.size) !== passport.dataset.size;
+}
+
 /** How the card shows a verdict of this phone. */
 function cardOf(verdict, mismatch, words) {
   const { say } = words;
@@ -110,9 +118,13 @@ async function run(root) {
   const now = Date.now();
   const today = new Date(now).toISOString().slice(0, 10);
   showBusy(root, words.say('record.checking'));
+  // The browser knows where it is; the server only knows what it was told.
+  root.querySelector('[data-verdict-domain]').textContent = words.say('record.domain', { host: root.location.host });
   const { engine, chosen, offered, bytes } = await prepare(passport, storage, today);
   const verdict = await verifyBundle(bytes, chosen.policy, { now: Math.floor(now / 1000), engine });
-  showVerdict(root, cardOf(verdict, findMismatch(root, passport, verdict, bytes), words));
+  const mismatch = findMismatch(root, passport, verdict, bytes);
+  if (mismatch && hasMovedOn(passport, verdict)) throw new CannotCheckError('why.moved');
+  showVerdict(root, cardOf(verdict, mismatch, words));
   showChecks(root, verdict.checks, words.say);
   showPinning(root, chosen, offered, words, storage, today);
   passport.dataset.checked = verdict.record;
