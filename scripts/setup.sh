@@ -39,10 +39,11 @@ install_packages() {
     stamp=".venv/.installed-$1-$(stamp_of "$1")"
     [ -e "$stamp" ] && return
     say "installing the packages of requirements/$1.txt (pinned by hash)"
-    .venv/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r "requirements/$1.txt" \
-        || stop "pip could not install requirements/$1.txt; a package index must be reachable (see pip's message above)"
-    .venv/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e . \
-        || stop "pip could not install this project into .venv (see pip's message above)"
+    log=.venv/pip.log
+    .venv/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r "requirements/$1.txt" >"$log" 2>&1 \
+        || stop "pip could not install requirements/$1.txt: a package index must be reachable (pip's own words: $log)"
+    .venv/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e . >"$log" 2>&1 \
+        || stop "pip could not install this project into .venv (pip's own words: $log)"
     rm -f .venv/.installed-"$1"-*
     : > "$stamp"
 }
@@ -63,7 +64,7 @@ install_noble() {
 }
 
 browser() {
-    for candidate in "${PROVENANCE_BROWSER:-}" chromium chromium-browser google-chrome google-chrome-stable; do
+    for candidate in "${CHROMIUM:-}" chromium chromium-browser google-chrome google-chrome-stable; do
         [ -n "$candidate" ] && "$candidate" --version >/dev/null 2>&1 && { command -v "$candidate"; return; }
     done
     return 1
@@ -72,7 +73,7 @@ browser() {
 install_browser() {
     browser >/dev/null && return
     as_root && { say "installing chromium with apt (for the browser tests)"; apt_install chromium fonts-noto-cjk || true; }
-    browser >/dev/null || stop "the tests need Chromium: Debian: apt install chromium; Ubuntu: snap install chromium; or name one with PROVENANCE_BROWSER=..."
+    browser >/dev/null || stop "the tests need Chromium: Debian: apt install chromium; Ubuntu: snap install chromium; or name one with CHROMIUM=..."
 }
 
 make_environment

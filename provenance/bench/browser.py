@@ -1,6 +1,6 @@
 """The phone's verifier, timed in a real Chromium: static/js/verify as the page loads it.
 
-Needs Playwright for Python and a Chromium (PROVENANCE_BROWSER, or one of the usual names on PATH);
+Needs Playwright for Python and a Chromium (CHROMIUM, or one of the usual names on PATH);
 :func:`verify_in_chromium` raises BrowserMissingError where either is not there. What is timed is
 the verification alone: bundle and policy lie in memory, modules are loaded, the engine is chosen.
 """
@@ -53,12 +53,12 @@ class Timing:
 
 def find_browser() -> str:
     """The program to start; raises BrowserMissingError."""
-    named = os.environ.get("PROVENANCE_BROWSER")
+    named = os.environ.get("CHROMIUM")
     found = shutil.which(named) if named else next(filter(None, map(shutil.which, NAMES)), None)
     if not found:
         raise BrowserMissingError(
             f"no Chromium on PATH ({', '.join(NAMES)}); install one, or name it with "
-            "PROVENANCE_BROWSER=..."
+            "CHROMIUM=..."
         )
     return found
 

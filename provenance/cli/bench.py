@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import tempfile
 from pathlib import Path
 
@@ -10,7 +11,7 @@ import click
 from provenance.bench.running import Bench
 from provenance.bench.timing import machine, table
 from provenance.cli.demo import choose_port, running
-from provenance.cli.options import database_option, environ, now_seconds, random_bytes
+from provenance.cli.options import database_option, now_seconds, random_bytes
 from provenance.cli.output import json_option, note, result, spoken_errors
 from provenance.client.api import Api
 from provenance.config import Settings
@@ -33,7 +34,7 @@ def bench(database: str | None, rounds: int, events: int, as_json: bool) -> None
     """Measure capture, passports and verification on this machine, beside their ceilings."""
     with tempfile.TemporaryDirectory(prefix="provenance-bench-") as folder:
         settings = Settings.load(
-            environ(),
+            os.environ,
             data=Path(folder),
             database=database,
             host="127.0.0.1",

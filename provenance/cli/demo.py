@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import socket
 import subprocess
@@ -13,7 +14,7 @@ from typing import Any
 
 import click
 
-from provenance.cli.options import data_option, database_option, environ, now_seconds, random_bytes
+from provenance.cli.options import data_option, database_option, now_seconds, random_bytes
 from provenance.cli.output import note, progress, result, spoken_errors
 from provenance.cli.serve import environment, spawn, wait_until_ready
 from provenance.cli.verify import in_words
@@ -54,7 +55,7 @@ def demo(
         signal.signal(number, signal.default_int_handler)
     address = choose_host(host)
     settings = Settings.load(
-        environ(),
+        os.environ,
         data=data,
         database=database,
         host=address,

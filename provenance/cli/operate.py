@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -9,8 +10,15 @@ from pathlib import Path
 import click
 
 from merkle.note import KIND_COSIGNATURE
-from provenance.cli.options import data_option, database_option, environ
-from provenance.cli.output import json_option, note, progress, result, spoken_errors
+from provenance.cli.options import data_option, database_option
+from provenance.cli.output import (
+    errors_end_with,
+    json_option,
+    note,
+    progress,
+    result,
+    spoken_errors,
+)
 from provenance.config import Settings
 from provenance.crypto.signing import NoteSigner
 from provenance.platform import Platform, initialise
@@ -32,7 +40,7 @@ def init(
 ) -> None:
     """Make data directory, keys, database, log and operator; `serve` does it too."""
     settings = Settings.load(
-        environ(), data=data, database=database, origin=origin, operator_name=operator_name
+        os.environ, data=data, database=database, origin=origin, operator_name=operator_name
     )
     initialise(settings)
     platform = Platform.open(settings)
@@ -44,13 +52,13 @@ def init(
 @data_option
 @database_option
 @json_option
-@spoken_errors
+@errors_end_with(2)
 def fsck(data: Path, database: str | None, as_json: bool) -> None:
     """Re-derive every hash, link, seal, map root and checkpoint from stored bytes.
 
-    Exit status 0 all fits, 1 a difference (the first one is named exactly).
+    Exit status 0 all fits, 1 a difference (the first one is named exactly), 2 it could not look.
     """
-    platform = Platform.open(Settings.load(environ(), data=data, database=database))
+    platform = Platform.open(Settings.load(os.environ, data=data, database=database))
     try:
         with progress(None, "fsck", unit=" checks") as advance:
             report = check(platform, advance)

@@ -43,14 +43,6 @@ database_option = click.option(
 )
 
 
-def environ() -> dict[str, str]:
-    """The environment as settings are read from it.
-
-    PROVENANCE_BROWSER is not one of them: it names the browser for tests and the benchmark.
-    """
-    return {name: text for name, text in os.environ.items() if name != "PROVENANCE_BROWSER"}
-
-
 def random_bytes(count: int) -> bytes:
     """The system's generator."""
     return os.urandom(count)

@@ -10,7 +10,7 @@ import json
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Any, ParamSpec, TypeVar
+from typing import Any, NoReturn, ParamSpec, TypeVar
 
 import click
 from tqdm import tqdm
@@ -53,17 +53,30 @@ def progress(
 
 def spoken_errors(command: Callable[P, R]) -> Callable[P, R]:
     """Our own errors become one message and exit status 1; all else is a bug and stays loud."""
+    return errors_end_with(1)(command)
 
-    @functools.wraps(command)
-    def spoken(*args: P.args, **kwargs: P.kwargs) -> R:
-        try:
-            return command(*args, **kwargs)
-        except Refusal as refusal:
-            raise click.ClickException(_refusal_in_words(refusal)) from refusal
-        except (DomainError, MerkleError, QrError, StorageError, OSError) as error:
-            raise click.ClickException(str(error)) from error
 
-    return spoken
+def errors_end_with(status: int) -> Callable[[Callable[P, R]], Callable[P, R]]:
+    """`spoken_errors` with another exit status, where 1 is a verdict and not an outage."""
+
+    def decorate(command: Callable[P, R]) -> Callable[P, R]:
+        @functools.wraps(command)
+        def spoken(*args: P.args, **kwargs: P.kwargs) -> R:
+            try:
+                return command(*args, **kwargs)
+            except Refusal as refusal:
+                _end(status, _refusal_in_words(refusal))
+            except (DomainError, MerkleError, QrError, StorageError, OSError) as error:
+                _end(status, str(error))
+
+        return spoken
+
+    return decorate
+
+
+def _end(status: int, words: str) -> NoReturn:
+    click.echo(f"Error: {words}", err=True)
+    sys.exit(status)
 
 
 def _refusal_in_words(refusal: Refusal) -> str:

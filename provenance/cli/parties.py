@@ -30,7 +30,7 @@ custody_option = click.option(
     type=click.Choice(["party", "platform"]),
     default="party",
     show_default=True,
-    help="Who holds the private key; 'platform' is shown on every passport.",
+    help="Who holds the private key, as you declare it; 'platform' is shown on every passport.",
 )
 new_key_option = click.option(
     "--new-key",

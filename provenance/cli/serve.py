@@ -24,7 +24,7 @@ from types import FrameType
 
 import click
 
-from provenance.cli.options import data_option, database_option, environ
+from provenance.cli.options import data_option, database_option
 from provenance.cli.output import note, spoken_errors
 from provenance.config import PREFIX, Settings
 from provenance.domain.errors import DomainError
@@ -62,7 +62,7 @@ def serve(
 ) -> None:
     """Run the platform: web workers and sequencer. Ctrl-C or SIGTERM stops both cleanly."""
     settings = Settings.load(
-        environ(),
+        os.environ,
         data=data,
         database=database,
         host=host,
@@ -85,7 +85,7 @@ def sequence() -> None:
     # thread of its own waits for the signals.
     signal.pthread_sigmask(signal.SIG_BLOCK, _STOP_SIGNALS)
     threading.Thread(target=_stop_when_told, args=(stop,), daemon=True).start()
-    platform = Platform.open(Settings.load(environ()))
+    platform = Platform.open(Settings.load(os.environ))
     try:
         platform.sequencer.run(stop)
     finally:

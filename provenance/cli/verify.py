@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import sys
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import click
 
@@ -16,6 +16,7 @@ from merkle.errors import MerkleError
 from merkle.policy import Policy
 from provenance.cli.options import now_seconds
 from provenance.cli.output import json_option, result
+from provenance.domain.canonical import MAX_BUNDLE_BYTES
 from provenance.verify import verify_bundle
 
 EXIT = {"verified": 0, "refused": 1, "absent": 1, "unusable": 2}
@@ -44,16 +45,30 @@ CHECKS = {
 @json_option
 def verify(bundle: Path, policy_path: Path, max_age: int, at: int | None, as_json: bool) -> None:
     """Verify a passport bundle with nothing but the bundle and your own policy."""
+    data = read(bundle, "bundle")
     try:
-        data = bundle.read_bytes()
-        policy = Policy.parse(policy_path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, MerkleError) as error:
-        click.echo(f"unusable: {error}", err=True)
-        sys.exit(2)
+        policy = Policy.parse(read(policy_path, "policy"))
+    except MerkleError as error:
+        unusable(f"the policy {policy_path} cannot be used: {error}")
     now = now_seconds() if at is None else at
     verdict = json.loads(verify_bundle(data, policy, now=now, max_age=max_age).encode())
     result(verdict, in_words(verdict, bundle), as_json)
     sys.exit(EXIT[verdict["record"]])
+
+
+def read(path: Path, what: str) -> bytes:
+    """The file's bytes, one more at most than any bundle may have: the verifier then refuses."""
+    try:
+        with path.open("rb") as file:
+            return file.read(MAX_BUNDLE_BYTES + 1)
+    except OSError as error:
+        unusable(f"the {what} {path} cannot be read: {error.strerror or error}")
+
+
+def unusable(words: str) -> NoReturn:
+    """Ends with status 2: there is no verdict on what cannot be read."""
+    click.echo(f"unusable: {words}", err=True)
+    sys.exit(2)
 
 
 def in_words(verdict: dict[str, Any], bundle: Path) -> str:

@@ -1,6 +1,6 @@
 """A real Chromium, and a tiny server of static files on the loopback, for the tests in this folder.
 
-The browser is the one named by PROVENANCE_BROWSER, else the first of the usual names on PATH.
+The browser is the one named by CHROMIUM, else the first of the usual names on PATH.
 Without one the tests are skipped on a desk and fail in CI: there a browser is part of the set-up.
 """
 
@@ -42,12 +42,12 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 def _find_browser() -> str:
-    named = os.environ.get("PROVENANCE_BROWSER")
+    named = os.environ.get("CHROMIUM")
     found = shutil.which(named) if named else next(filter(None, map(shutil.which, NAMES)), None)
     if found:
         return found
     message = (
-        f"no browser: expected PROVENANCE_BROWSER or one of {', '.join(NAMES)} on PATH, found "
+        f"no browser: expected CHROMIUM or one of {', '.join(NAMES)} on PATH, found "
         f"{named or 'none of them'}; Debian: apt install chromium"
     )
     if os.environ.get("CI"):

@@ -68,7 +68,7 @@ def test_what_is_wrong_with_a_setting_is_said(tmp_path: Path) -> None:
 def test_a_misspelt_setting_is_not_silently_without_effect(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv("PROVENANCE_BROWSER", "chromium")  # is for tests and bench, and no setting
+    monkeypatch.setenv("CHROMIUM", "chromium")  # is for tests and bench, and no setting
     run("init", "--data", tmp_path / "data")
     monkeypatch.setenv("PROVENANCE_WORKER", "3")
     refused = run("init", "--data", tmp_path / "data", status=1)
@@ -76,7 +76,7 @@ def test_a_misspelt_setting_is_not_silently_without_effect(
 
 
 def test_fsck_of_nothing_says_what_to_do(tmp_path: Path) -> None:
-    assert "provenance init" in run("fsck", "--data", tmp_path / "none", status=1).stderr
+    assert "provenance init" in run("fsck", "--data", tmp_path / "none", status=2).stderr
 
 
 # --- fsck over damage -----------------------------------------------------------------------------
@@ -181,8 +181,12 @@ def test_fsck_of_a_database_that_is_broken_as_a_file(copied: Path, where: float)
     data = path.read_bytes()
     place = int(len(data) * where)
     path.write_bytes(data[:place] + b"\xff" * 4096 + data[place + 4096 :])
-    result = run("fsck", "--data", copied, status=1)
-    assert "DIFFERENCE" in result.stdout or result.stderr.startswith("Error: ")
+    result = CliRunner().invoke(main, ["fsck", "--data", str(copied)])
+    if result.exit_code == 1:
+        assert "DIFFERENCE" in result.stdout
+    else:
+        assert result.exit_code == 2
+        assert result.stderr.startswith("Error: ")
 
 
 def test_fsck_notices_what_is_gone(copied: Path) -> None:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import click
 import pytest
 
 from provenance.cli import main
-from provenance.cli.output import progress, spoken_errors
+from provenance.cli.output import errors_end_with, progress, spoken_errors
 from provenance.domain.errors import InvalidContentError, Violation
 
 #: Commands that print no result of their own, or that stay up.
@@ -36,8 +38,11 @@ def test_no_bar_where_stderr_is_no_terminal(capsys: pytest.CaptureFixture[str]) 
     assert capsys.readouterr() == ("", "")
 
 
-def test_a_refusal_is_spoken_with_its_violations_and_remedy() -> None:
-    @spoken_errors
+@pytest.mark.parametrize(("decorator", "status"), [(spoken_errors, 1), (errors_end_with(2), 2)])
+def test_a_refusal_is_spoken_with_its_violations_and_remedy(
+    decorator: Any, status: int, capsys: pytest.CaptureFixture[str]
+) -> None:
+    @decorator
     def refuse() -> None:
         raise InvalidContentError(
             "event-invalid",
@@ -46,10 +51,11 @@ def test_a_refusal_is_spoken_with_its_violations_and_remedy() -> None:
             remedy="mend it",
         )
 
-    with pytest.raises(click.ClickException) as caught:
+    with pytest.raises(SystemExit) as caught:
         refuse()
-    assert caught.value.message.splitlines() == [
-        "it is broken",
+    assert caught.value.code == status
+    assert capsys.readouterr().err.splitlines() == [
+        "Error: it is broken",
         "  $.a: expected one, found two",
         "  $.b: expected three, found four",
         "  mend it",

@@ -73,6 +73,10 @@ class PostgresServer:
             # The append-only guards refuse TRUNCATE; a replica's session does not ask them.
             connection.execute("SET session_replication_role = replica")
             connection.execute(f"TRUNCATE {names} RESTART IDENTITY")  # type: ignore[call-overload]
+            # Tests that play the insider switch the guards off; the next test must find them on.
+            for table in tables.APPEND_ONLY:
+                statement = f"ALTER TABLE {table.name} ENABLE TRIGGER ALL"
+                connection.execute(statement)  # type: ignore[call-overload]
         self._free.append(url)
 
     def drop(self, url: str) -> None:
