@@ -57,8 +57,7 @@ def find_browser() -> str:
     found = shutil.which(named) if named else next(filter(None, map(shutil.which, NAMES)), None)
     if not found:
         raise BrowserMissingError(
-            f"no Chromium on PATH ({', '.join(NAMES)}); install one, or name it with "
-            "CHROMIUM=..."
+            f"no Chromium on PATH ({', '.join(NAMES)}); install one, or name it with CHROMIUM=..."
         )
     return found
 

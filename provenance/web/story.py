@@ -12,7 +12,7 @@ from __future__ import annotations
 import itertools
 import json
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -29,6 +29,8 @@ from provenance.web.vocabulary import ROLE_ICONS, STEP_ICONS, bare
 
 _BELIEVED = ("believed", "correction")
 _LOT = ("ilmd", "cbvmda:lotNumber")
+#: So many dots fit beside each other on the narrowest phone; of a longer route both ends are drawn.
+MOST_STOPS = 16
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,11 +98,14 @@ class Product:
 
 @dataclass(frozen=True, slots=True)
 class Story:
-    """Everything that the passport page shows about a subject."""
+    """Everything that the passport page shows about a subject.
+
+    `route` has the places from the first to the last; None stands where places are left out.
+    """
 
     subject: Name
     product: Product
-    route: tuple[Claim, ...]
+    route: tuple[Claim | None, ...]
     stages: tuple[Stage, ...]
     parties: tuple[Signer, ...]
     custodial_parties: int
@@ -117,7 +122,7 @@ def tell(bundle: dict[str, Any], verdict: dict[str, Any], language: Language, no
     return Story(
         subject=name_of(teller.subject),
         product=product,
-        route=teller.route(stages),
+        route=_shortened(_route(stages)),
         stages=stages,
         parties=parties,
         custodial_parties=custodial,
@@ -307,17 +312,19 @@ class _Teller:
             recalled_by=recall.signer if recall else None,
         )
 
-    def route(self, stages: Sequence[Stage]) -> tuple[Claim, ...]:
-        """Places from the subject's own first stage on, each once while it stays the same."""
-        started = False
-        places: list[Claim] = []
-        for stage in stages:
-            started = started or not stage.via
-            if not started or stage.state not in _BELIEVED or stage.place is None:
-                continue
-            if not places or places[-1].text != stage.place.text:
-                places.append(stage.place)
-        return tuple(places)
+
+def _route(stages: Iterable[Stage]) -> list[Claim]:
+    """The places of believed stages by claimed time; one that stays the same is named once."""
+    believed = (stage for stage in stages if stage.state in _BELIEVED)
+    by_time = sorted(believed, key=lambda stage: parse_claimed_time(stage.claimed.text))
+    places = [stage.place for stage in by_time if stage.place is not None]
+    return [next(same) for _, same in itertools.groupby(places, key=lambda place: place.text)]
+
+
+def _shortened(route: Sequence[Claim]) -> tuple[Claim | None, ...]:
+    """At most `MOST_STOPS` places, as many from the start as from the end."""
+    half = MOST_STOPS // 2
+    return (*route[:half], None, *route[-half:]) if len(route) > MOST_STOPS else tuple(route)
 
 
 def _other_name(

@@ -133,8 +133,9 @@ _ROLES: Words = {
 }
 
 _CUSTODY: Words = {
-    "party": ("signs with its own key", "自持密钥签名"),
-    "platform": ("key held by the platform", "密钥由平台代管"),
+    # What a registration declares (prov:custody); nobody can prove who holds a key.
+    "party": ("key declared as its own", "密钥申报为自持"),
+    "platform": ("key declared as held by the platform", "密钥申报为平台代管"),
 }
 
 _REVOCATIONS: Words = {

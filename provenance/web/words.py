@@ -170,20 +170,20 @@ PHRASES: dict[str, tuple[str, str]] = {
     "vouch.one": ("{n} independent party vouches", "{n} 个独立机构作证"),
     "vouch.many": ("{n} independent parties vouch", "{n} 个独立机构作证"),
     "vouch.text": (
-        "each with a key that the platform does not hold",
-        "各自以平台不持有的密钥签名",
+        "each with a key declared as its own, not held by the platform",
+        "各自以申报为自持、不由平台代管的密钥签名",
     ),
     "vouch.none": (
-        "No stage is signed with a key outside the platform’s hands",
-        "没有任何环节由平台以外的密钥签名",
+        "No stage is signed with a key declared as outside the platform’s hands",
+        "没有任何环节以申报为平台以外保管的密钥签名",
     ),
     "vouch.platform.one": (
-        "{n} more party’s key is held by the platform",
-        "另有 {n} 个机构的密钥由平台代管",
+        "{n} more party’s key is declared as held by the platform",
+        "另有 {n} 个机构的密钥申报为由平台代管",
     ),
     "vouch.platform.many": (
-        "{n} more parties’ keys are held by the platform",
-        "另有 {n} 个机构的密钥由平台代管",
+        "{n} more parties’ keys are declared as held by the platform",
+        "另有 {n} 个机构的密钥申报为由平台代管",
     ),
     # Stages
     "stages.heading": ("History", "流转履历"),
@@ -270,9 +270,9 @@ PHRASES: dict[str, tuple[str, str]] = {
     "party.unnamed": ("Unnamed party", "未命名机构"),
     "party.no-role": ("no role now", "现无角色"),
     "custody.platform.text": (
-        "Custodial key: the platform holds it and signs on the party’s behalf, so this party "
-        "does not count as independent.",
-        "代管密钥：由平台持有并代为签名，因此该机构不计入独立作证方。",
+        "Key declared as held by the platform on this party’s behalf, so this party does not "
+        "count as independent.",
+        "密钥申报为由平台代该机构保管，因此该机构不计入独立作证方。",
     ),
     # Proof
     "proof.heading": ("Proof", "证明"),

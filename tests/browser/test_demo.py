@@ -29,6 +29,7 @@ from playwright.sync_api import (
     expect,
 )
 
+from provenance.web.vocabulary import TERMS
 from provenance.web.words import PHRASES
 from tests.browser.conftest import ARGUMENTS, _find_browser, has_noble
 from tests.support.processes import children, is_alive, until
@@ -39,6 +40,8 @@ PHONE = {"width": 390, "height": 844}
 #: A name that is not the machine's own: over plain http the browser gives such a page no WebCrypto.
 ELSEWHERE = "passport.test"
 STAGES = 24
+#: What the story's laboratory signed of its certificate's file.
+FINGERPRINT = "f391665adb6176dc04848df0e2218a8a38d98107a38a9ec3fde498f116880581"
 
 
 def say(key: str, language: str = "en", **values: Any) -> str:
@@ -182,12 +185,50 @@ def test_the_story_has_everything_that_was_promised(visit: Read, demo: Demo) -> 
         say("stage.state.declared-wrong"),
         say("stage.state.correction"),
         say("stage.concealed.one", n=1),
+        say("stage.late"),
+        "Certificate of analysis, finished lot",
+        TERMS["step"]["accepting"][0],
         say("vouch.many", n=6),
         say("item.title"),
     ):
         assert words in text, words
     assert page.locator("[data-custody='platform']").count() == 3
+    check_certificate(page)
+    check_customs(page)
+    check_correction(page)
     assert "41904" not in page.content(), "what was concealed is nowhere on the page"
+
+
+def check_certificate(page: Page) -> None:
+    """The finished lot's certificate has its name, and its fingerprint when that is asked for."""
+    certificate = page.locator(".certificate", has_text="Certificate of analysis, finished lot")
+    expect(certificate).to_have_count(1)
+    fingerprint = certificate.locator(".hash")
+    expect(fingerprint).to_be_hidden()
+    certificate.get_by_text(say("certificate.hash")).click()
+    expect(fingerprint).to_be_visible()
+    expect(fingerprint).to_have_text(FINGERPRINT)
+
+
+def check_customs(page: Page) -> None:
+    """Customs inspected and cleared, in the page's words, and customs it was that signed."""
+    role = TERMS["role"]["customs"][0]
+    stages = page.locator("[data-stage]").filter(
+        has=page.locator(".chip", has_text=re.compile(f"^{role}$"))
+    )
+    words = [TERMS["step"][step][0] for step in ("inspecting", "accepting")]
+    expect(stages.locator(".stage-title")).to_have_text(words)
+
+
+def check_correction(page: Page) -> None:
+    """From what was declared wrong a link leads to the stage that corrects it."""
+    wrong = page.locator("[data-state='declared-wrong']")
+    link = wrong.get_by_role("link", name=say("stage.corrected-by"))
+    target = link.get_attribute("href")
+    assert target
+    expect(page.locator(target)).to_have_attribute("data-state", "correction")
+    link.click()
+    expect(page.locator(target)).to_be_in_viewport()
 
 
 @pytest.mark.parametrize("language", ["en", "zh"])

@@ -5,7 +5,6 @@ from __future__ import annotations
 import io
 import socket
 import threading
-import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -235,8 +234,16 @@ class TestSlowBodies:
     def test_one_that_came_in_time_keeps_its_connection(
         self, told: Told, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr("provenance.web.bodies.BODY_SECONDS", 0.2)
+        started: list[threading.Timer] = []
+
+        class Kept(threading.Timer):
+            def start(self) -> None:
+                started.append(self)
+                super().start()
+
+        monkeypatch.setattr("provenance.web.bodies.threading.Timer", Kept)
         ours, theirs = socket.socketpair()
+        ours.settimeout(10)
         with ours, theirs, ours.makefile("rb") as stream:
             theirs.sendall(b"not json!\n")
             told[0].client.post(
@@ -245,7 +252,9 @@ class TestSlowBodies:
                 content_length=10,
                 environ_overrides={"gunicorn.socket": ours, "wsgi.input": stream},
             )
-            time.sleep(0.3)
+            (timer,) = started
+            timer.join(10)  # it was to wait for minutes: who ends now was called off
+            assert not timer.is_alive()
             theirs.sendall(b"next")
             assert stream.read(4) == b"next"
 

@@ -14,12 +14,30 @@ import pytest
 from provenance.domain import canonical
 from provenance.web.application import STATIC
 from provenance.web.claims import Reader
+from provenance.web.story import MOST_STOPS
 from tests.support.builders import complete, item_event, item_uri
 from tests.web.site import Site
 
 Told = tuple[Site, str]
 FORBIDDEN = re.compile(r"genuine|正品|blockchain|区块链", re.I)
 KIB = 1024
+LANGUAGES = ("en", "zh")
+#: Where the can of the story has been: its lots were sampled and went on, hence the laboratory
+#: twice. What was declared wrong (the shop, before the warehouse) is not on the way.
+ROUTE = (
+    ("Farm group, Waikato, New Zealand", "新西兰怀卡托牧场"),
+    ("Farm group, Taranaki, New Zealand", "新西兰塔拉纳基牧场"),
+    ("Farm group, Southland, New Zealand", "新西兰南地牧场"),
+    ("Milk powder plant, Hamilton, New Zealand", "新西兰汉密尔顿奶粉厂"),
+    ("Food laboratory, Auckland, New Zealand", "新西兰奥克兰食品实验室"),
+    ("Canning line, Auckland, New Zealand", "新西兰奥克兰罐装线"),
+    ("Food laboratory, Auckland, New Zealand", "新西兰奥克兰食品实验室"),
+    ("Canning line, Auckland, New Zealand", "新西兰奥克兰罐装线"),
+    ("Port of Tauranga, New Zealand", "新西兰陶朗阿港"),
+    ("Yangshan port, Shanghai, China", "中国上海洋山港"),
+    ("Bonded warehouse, Shanghai, China", "中国上海保税仓"),
+    ("Shop, Hangzhou, China", "中国杭州门店"),
+)
 
 
 class Page(HTMLParser):
@@ -119,9 +137,9 @@ class TestTheStory:
         page = passport(told, "en")
         custodial = [s for s in page.having("data-stage") if s["data-custody"] == "platform"]
         assert len(custodial) == 3
-        assert page.words.count("key held by the platform") == 3 + 1
+        assert page.words.count("key declared as held by the platform") == 3 + 1
         assert "does not count as independent" in page.words
-        assert "1 more party’s key is held by the platform" in page.words
+        assert "1 more party’s key is declared as held by the platform" in page.words
 
     def test_wrong_corrected_and_late_entries_are_told_apart(self, told: Told) -> None:
         page = passport(told, "en")
@@ -164,12 +182,25 @@ class TestTheStory:
             claims = passport(told, language).having("data-from")
             assert len(claims) > 80
             for claim in claims:
-                value: Any = bundle
-                for step in claim["data-from"].split("/")[1:]:
-                    name = step.replace("~1", "/").replace("~0", "~")
-                    value = value[int(name) if isinstance(value, list) else name]
+                value = value_at(bundle, claim["data-from"])
                 if "data-claim" in claim:
                     assert str(value) == claim["data-claim"]
+
+    @pytest.mark.parametrize("language", ["en", "zh"])
+    def test_the_route_goes_from_the_farms_to_the_shop(self, told: Told, language: str) -> None:
+        site, uri = told
+        path = uri.removeprefix("https://id.gs1.org")
+        bundle = site.client.get(path, headers={"Accept": "application/json"}).json
+        page = site.client.get(f"{path}?lang={language}", headers={"Accept": "text/html"}).text
+        route = page.partition('<div class="route">')[2].partition("</div>")[0]
+        shown = re.findall(r'data-from="([^"]+)">([^<]+)<', route)
+        assert [name for _, name in shown] == [value_at(bundle, place) for place, _ in shown]
+        column = LANGUAGES.index(language)
+        expected = [places[column] for places in ROUTE]
+        stops, ends = shown[:-2], shown[-2:]
+        assert [name for _, name in stops] == expected
+        assert ends == [stops[0], stops[-1]]
+        assert route.count("<li>") == len(expected)
 
 
 class TestLanguages:
@@ -290,6 +321,29 @@ class TestOtherRecords:
         assert "Unnamed product" in page.words
         assert "1 independent party vouches" in page.words
 
+    @pytest.mark.parametrize("places", [2, MOST_STOPS, MOST_STOPS + 1])
+    def test_a_long_route_is_drawn_from_both_ends(self, tmp_path: Path, places: int) -> None:
+        site = Site.make(tmp_path / "site")
+        brand = site.register("https://brand.example/")
+        start = site.platform.clock() - 3_600_000
+        # One place comes twice in a row, and the last comes first: the claimed times decide.
+        stops = [(0, 0), *((n, n * 60_000 + 1) for n in range(places))]
+        events = [item_event(1, at=start + after) for _, after in stops]
+        for event, (name, _) in zip(events, stops, strict=True):
+            event["@context"] = [*event["@context"], {"trade": "https://trade.example/"}]
+            event["readPoint"] = {"id": "https://place.example/", "trade:name": f"Stop {name}"}
+        site.submit(brand.sealed(events[::-1]))
+        site.publish()
+        path = item_uri(1).removeprefix("https://id.gs1.org")
+        answer = site.client.get(path, headers={"Accept": "text/html"})
+        route = answer.text.partition('<div class="route">')[2].partition("</div>")[0]
+        names = [int(name) for name in re.findall(r">Stop (\d+)<", route)]
+        half = MOST_STOPS // 2
+        every = list(range(places))
+        drawn = every if places <= MOST_STOPS else every[:half] + every[-half:]
+        assert names == [*drawn, 0, places - 1]
+        assert route.count("…") == (places > MOST_STOPS)
+
     def test_a_recall_and_an_expiry_stand_above_the_product(self, tmp_path: Path) -> None:
         site = Site.make(tmp_path / "site")
         brand = site.register("https://brand.example/", name={"en": "Brand"})
@@ -338,6 +392,15 @@ def test_a_disclosed_member_is_read_through_its_disclosure() -> None:
     value, pointer, concealed = reader.find("trade:note", "en")
     assert (value, pointer, concealed) == ("careful", "/events/3/disclosures/0/2/en", True)
     assert reader.concealed == 1
+
+
+def value_at(bundle: Any, pointer: str) -> Any:
+    """What stands in a bundle at a JSON pointer without disclosures."""
+    value = bundle
+    for step in pointer.split("/")[1:]:
+        name = step.replace("~1", "/").replace("~0", "~")
+        value = value[int(name) if isinstance(value, list) else name]
+    return value
 
 
 def sent(site: Site, path: str, accept: str = "text/html") -> int:

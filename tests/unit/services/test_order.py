@@ -83,11 +83,14 @@ def test_many_writers_while_the_log_grows(ledger: Ledger, world: World) -> None:
     writers = [threading.Thread(target=capturing, args=(mine,)) for mine in uploads]
     for thread in (sequencing, *writers):
         thread.start()
-    for thread in writers:
-        thread.join()
-    _wait_until_nothing_is_pending(ledger)
-    stop.set()
-    sequencing.join()
+    try:
+        for thread in writers:
+            thread.join(60)
+        _wait_until_nothing_is_pending(ledger)
+    finally:
+        stop.set()
+        sequencing.join(30)
+    assert not any(thread.is_alive() for thread in (sequencing, *writers))
     assert failures == []
     check(ledger)
 

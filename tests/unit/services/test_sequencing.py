@@ -503,15 +503,13 @@ def test_two_started_at_once_in_threads(database: Database, tmp_path: Path) -> N
             tokens.add(state.fence)
         if number == 11:
             stops[0].set()
-    deadline = time.monotonic() + 30
-    while time.monotonic() < deadline:
-        with ledger.database.read() as connection:
-            if log.is_covered(connection, last):
-                break
-        time.sleep(0.01)
-    stops[1].set()
-    for thread in threads:
-        thread.join()
+    try:
+        _wait_until_covered(ledger, last)
+    finally:
+        stops[1].set()
+        for thread in threads:
+            thread.join(30)
+    assert not any(thread.is_alive() for thread in threads)
     assert failures == []
     assert check_published(ledger) >= 26
     assert tokens <= {1, 2}  # who worked, and at most one change of hands
@@ -572,7 +570,8 @@ def test_a_full_disk_delays_the_log_and_nothing_else(
         _wait_until_covered(ledger, waiting[-1])
     finally:
         stop.set()
-        thread.join()
+        thread.join(30)
+    assert not thread.is_alive()
     assert check_published(ledger) >= 6
 
 
