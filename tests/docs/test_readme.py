@@ -63,3 +63,8 @@ def test_every_command_explains_itself_and_its_options() -> None:
 def test_files_that_the_readme_links_exist() -> None:
     for target in re.findall(r"\]\(([^)#:]+)\)", README):
         assert (ROOT / target).exists(), target
+
+
+def test_no_placeholder_is_left_in_the_readme() -> None:
+    assert not re.findall(r"\b[A-Z]+_TABLE\b", README)
+    assert "events in sealed batches of 1,000" in README
