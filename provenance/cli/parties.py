@@ -168,7 +168,7 @@ def _in_words(entry: dict[str, Any]) -> str:
 
 
 def _key_words(state: dict[str, Any]) -> str:
-    held = "held by the platform" if state["custody"] == "platform" else "held by the party"
+    held = f"declared as held by the {state['custody']}"
     words = f"{held}, added {state['addedAt']}"
     words += f", valid until {state['validUntil']}" if "validUntil" in state else ""
     words += f", revoked {state['revokedAt']} ({state['reason']})" if "revokedAt" in state else ""

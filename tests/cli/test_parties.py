@@ -82,7 +82,7 @@ def test_add_rotate_and_revoke_keys(terminal: Terminal) -> None:
     terminal.json("key", "add", *who, *new, remote=True)
     assert keys_of(terminal, uri)[second]["custody"] == "platform"
     words = terminal.run("key", "list", "--party", uri, remote=True).stdout
-    assert f"{second}: held by the platform, added" in words
+    assert f"{second}: declared as held by the platform, added" in words
     rotated = terminal.run(
         "key", "rotate", *who, "--new-key", terminal.folder / "third.key", remote=True
     )
