@@ -15,8 +15,6 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from sqlalchemy import Connection
-
 from merkle.hashing import leaf_hash
 from provenance.crypto.signing import verify_ed25519
 from provenance.domain.canonical import encode_base64
@@ -29,6 +27,7 @@ from provenance.storage import events as event_rows
 from provenance.storage import parties as party_rows
 from provenance.storage.errors import StoreInconsistentError
 from provenance.storage.parties import PartyRow
+from provenance.storage.session import Connection
 from provenance.storage.subjects import HeadMove, SubjectRow, lock_subjects
 
 

@@ -19,8 +19,6 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-from sqlalchemy import Connection
-
 from provenance.domain import canonical, disclosure
 from provenance.domain.errors import (
     ConflictError,
@@ -36,7 +34,7 @@ from provenance.domain.wire import FormError, read_integer, read_object, read_st
 from provenance.storage import disclosures as rows
 from provenance.storage import events as event_rows
 from provenance.storage.disclosures import PUBLIC, DisclosureRow
-from provenance.storage.session import Database
+from provenance.storage.session import Connection, Database
 from provenance.storage.subjects import find_subjects
 
 AUDIENCES: Final = frozenset({*ROLES, PUBLIC})

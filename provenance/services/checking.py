@@ -29,8 +29,6 @@ from contextlib import ExitStack, closing
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
-from sqlalchemy import Connection
-
 from merkle.checkpoint import parse_checkpoint
 from merkle.errors import MerkleError
 from merkle.note import Verifier, VerifierKey, open_note
@@ -53,7 +51,7 @@ from provenance.services.checking_records import (
 from provenance.services.recovery import CHECKPOINT_FILE, LAST_SIGNED, PUBLISHED, SIGNED
 from provenance.storage import audit, log
 from provenance.storage.log import LogState, Publication, UploadDamagedError
-from provenance.storage.session import Database
+from provenance.storage.session import Connection, Database
 from provenance.storage.tiles import LastSigned, TileStore
 
 T = TypeVar("T")

@@ -30,8 +30,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Connection
-
 from merkle.keymap import KeyMap
 from merkle.proofs import prove_inclusion
 from merkle.tiles import TILE_WIDTH, TileHashReader, decode_bundle, entries_path
@@ -60,7 +58,7 @@ from provenance.storage.errors import StoreInconsistentError
 from provenance.storage.events import read_seals
 from provenance.storage.histories import HistoryRow, count_links, read_histories
 from provenance.storage.log import Publication
-from provenance.storage.session import Database
+from provenance.storage.session import Connection, Database
 from provenance.storage.tiles import TileStore, read_tile
 from qr.identifier import canonical_identifier
 

@@ -22,8 +22,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from sqlalchemy import Connection
-
 from merkle.checkpoint import Checkpoint, parse_checkpoint
 from merkle.errors import MerkleError
 from merkle.hashing import leaf_hash
@@ -53,6 +51,7 @@ from provenance.services.growth import (
 from provenance.storage import keymap as map_rows
 from provenance.storage import log
 from provenance.storage.log import LogState, PendingUpload
+from provenance.storage.session import Connection
 from provenance.storage.tiles import LastSigned, TileMissingError, TileStore, read_tile
 
 SIGNED = "the database's signed state (log_state)"

@@ -44,8 +44,6 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from sqlalchemy import Connection
-
 from merkle.checkpoint import Checkpoint
 from merkle.keymap import KeyMap
 from merkle.note import Note, NoteSignature, Signer, open_note, parse_note, sign_note
@@ -59,7 +57,7 @@ from provenance.storage import keymap as map_rows
 from provenance.storage import leases, log
 from provenance.storage.leases import Lease, LeaseLostError
 from provenance.storage.log import LogState, Publication
-from provenance.storage.session import Database
+from provenance.storage.session import Connection, Database
 from provenance.storage.tiles import LastSigned, TileStore, read_tile
 
 __all__ = [

@@ -43,6 +43,9 @@ from provenance.storage.errors import (
     StoreUnavailableError,
 )
 
+# What a transaction hands out. Services name the type and nothing else of SQLAlchemy.
+__all__ = ["Connection", "Database", "Dialect"]
+
 Dialect = Literal["sqlite", "postgresql"]
 
 _WRITES: Final = "provenance_writes"
