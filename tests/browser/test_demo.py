@@ -31,7 +31,7 @@ from playwright.sync_api import (
 
 from provenance.web.vocabulary import TERMS
 from provenance.web.words import PHRASES
-from tests.browser.conftest import ARGUMENTS, _find_browser, has_noble
+from tests.browser.conftest import ARGUMENTS, _find_browser, needs_noble
 from tests.support.processes import children, is_alive, until
 
 LANGUAGES = ("en", "zh")
@@ -330,7 +330,7 @@ def elsewhere(browser: Browser, demo: Demo) -> Iterator[tuple[Browser, str]]:
     running.close()
 
 
-@pytest.mark.skipif(not has_noble(), reason="npm was not there at set-up")
+@needs_noble
 def test_over_plain_http_from_another_machine_noble_verifies(
     visit: Read, demo: Demo, elsewhere: tuple[Browser, str]
 ) -> None:

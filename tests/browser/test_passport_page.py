@@ -11,7 +11,7 @@ import pytest
 from playwright.sync_api import Browser, BrowserContext, Page, Route, expect
 from werkzeug.serving import make_server
 
-from tests.browser.conftest import has_noble
+from tests.browser.conftest import needs_noble
 from tests.web.odd import LONG_STORY, ODD, tell_odd_story
 from tests.web.site import Site
 
@@ -208,7 +208,7 @@ class TestServerOnly:
         assert "Ed25519" in page.locator("[data-verdict-text]").inner_text()
         assert look(page) == "server"
 
-    @pytest.mark.skipif(not has_noble(), reason="npm was not there at set-up")
+    @needs_noble
     def test_without_webcrypto_the_small_library_checks(self, phone: Phone) -> None:
         phone.context.add_init_script(NO_WEBCRYPTO)
         page = phone.open(checked="verified")
