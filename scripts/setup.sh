@@ -40,7 +40,7 @@ install_packages() {
     [ -e "$stamp" ] && return
     say "installing the packages of requirements/$1.txt (pinned by hash)"
     log=.venv/pip.log
-    .venv/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r "requirements/$1.txt" >"$log" 2>&1 \
+    .venv/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes --no-deps -r "requirements/$1.txt" >"$log" 2>&1 \
         || stop "pip could not install requirements/$1.txt: a package index must be reachable (pip's own words: $log)"
     .venv/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e . >"$log" 2>&1 \
         || stop "pip could not install this project into .venv (pip's own words: $log)"
