@@ -5,9 +5,9 @@ Rules:
 - Bytes are the truth, columns are an index over them. What was signed or hashed (`seals.bytes`,
   `events.bytes`, `links.bytes`) is stored as it was and never made again from columns.
 - Hashes are 32 raw bytes; ledger times are milliseconds since 1970, claimed times microseconds.
-- Rows of `links`, `events` and `seals` are written once. Triggers (migrations/) refuse to change or
-  delete them, so that a slip in SQL is noticed; an operator with the database's own rights is
-  noticed by the log instead.
+- Rows of `links`, `events`, `seals` and `forks` are written once. Triggers (migrations/) refuse to
+  change or delete them, so that a slip in SQL is noticed; an operator with the database's own
+  rights is noticed by the log instead.
 - No index on a random hash in `links` or `events` (a unique one costs two thirds of the insert
   rate at some million rows). Exactly-once rests on unique (subject_id, seq), unique `seals.hash`
   (one row an upload) and the index (subject_id, event_hash), which is local to the subject.
@@ -230,5 +230,54 @@ map_leaves: Final = Table(
     Index("ix_map_leaves_size", "size"),
 )
 
-APPEND_ONLY: Final = (links, events, seals)
+# The published map in pages (merkle.pagemap), so that nobody has to hold it in memory.
+map_pages: Final = Table(
+    "map_pages",
+    metadata,
+    # 2^depth + the first `depth` bits of its keys, as a number.
+    Column("id", BigInteger, primary_key=True, autoincrement=False),
+    # (key ‖ value), 64 bytes each, in order of keys.
+    Column("leaves", LargeBinary, nullable=False),
+    # Of the part of the trie that these leaves make.
+    Column("hash", LargeBinary, nullable=False),
+    # Size of the checkpoint that last set it; never above publication.size.
+    Column("size", BigInteger, nullable=False),
+    Index("ix_map_pages_size", "size"),
+)
+
+# Proof that the log key signed two histories (domain.fork). One row stops publication.
+forks: Final = Table(
+    "forks",
+    metadata,
+    Column("id", Id, primary_key=True),
+    # RFC 9162 leaf hash of `evidence`.
+    Column("hash", LargeBinary, nullable=False),
+    # Canonical JSON, as served and as put into bundles.
+    Column("evidence", LargeBinary, nullable=False),
+    # Where the other checkpoint came from, for people: a witness, a mirror, a reader.
+    Column("source", Text, nullable=False),
+    Column("found_at", BigInteger, nullable=False),
+    UniqueConstraint("hash"),
+)
+
+# What others said about when a checkpoint existed; asked for first, confirmed later.
+anchors: Final = Table(
+    "anchors",
+    metadata,
+    Column("id", Id, primary_key=True),
+    # "rfc3161" or "evm".
+    Column("kind", Text, nullable=False),
+    Column("size", BigInteger, nullable=False),
+    # The signed note whose text is anchored.
+    Column("checkpoint", LargeBinary, nullable=False),
+    Column("requested_at", BigInteger, nullable=False),
+    # Stated by the authority or the block, milliseconds since 1970; null while it is pending.
+    Column("time", BigInteger),
+    # JSON of its kind, as put into bundles (docs/formats.md); null while it is pending.
+    Column("proof", LargeBinary),
+    UniqueConstraint("kind", "size", name="uq_anchors_kind_size"),
+    CheckConstraint("(time IS NULL) = (proof IS NULL)", name="time_iff_proof"),
+)
+
+APPEND_ONLY: Final = (links, events, seals, forks)
 """Tables whose rows are never changed and never deleted."""

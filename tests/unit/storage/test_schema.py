@@ -96,21 +96,27 @@ def _fill(connection: Connection) -> None:
             subject_id=1, seq=0, upload_id=1, leaf=0, ordinal=0, event_hash=b"e", bytes=b"b"
         )
     )
+    connection.execute(
+        insert(tables.forks).values(id=1, hash=b"f", evidence=b"{}", source="witness", found_at=1)
+    )
 
 
 @pytest.mark.parametrize("table", [table.name for table in tables.APPEND_ONLY])
-@pytest.mark.parametrize("statement", ["UPDATE {} SET upload_id = 7", "DELETE FROM {}"])
+@pytest.mark.parametrize("statement", ["UPDATE {0} SET {1} = {1}", "DELETE FROM {0}"])
 def test_written_rows_are_never_changed(database: Database, table: str, statement: str) -> None:
+    column = next(iter(tables.metadata.tables[table].c)).name
     with database.write() as connection:
         _fill(connection)
+        before = connection.execute(select(tables.metadata.tables[table])).all()
     # SQLite calls it a constraint that failed, PostgreSQL a restriction violated.
     with (
         pytest.raises((DBAPIError, StoreConflictError), match=f"{table} is append-only"),
         database.write() as connection,
     ):
-        connection.execute(text(statement.format(table)))
+        connection.execute(text(statement.format(table, column)))
     with database.read() as connection:
-        assert connection.execute(select(tables.metadata.tables[table].c.upload_id)).all() == [(1,)]
+        assert connection.execute(select(tables.metadata.tables[table])).all() == before
+    assert len(before) == 1
 
 
 @pytest.mark.postgresql
