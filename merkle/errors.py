@@ -78,6 +78,10 @@ class CosignatureError(MalformedError):
     """Signature bytes of a cosignature that are not of their form, or a time out of range."""
 
 
+class WitnessFormError(MalformedError):
+    """Bytes that are no request or answer of C2SP tlog-witness."""
+
+
 class PolicyError(MalformedError):
     """A policy file that breaks a rule of C2SP tlog-policy; `line` counts from 1."""
 
