@@ -1,7 +1,8 @@
 """The passport bundle: everything that a phone needs to check one subject's history, in one JSON.
 
     {"v":1,"type":"prov:Passport","subject":…,"checkpoint":…,"mapHead":{…},
-     "subjects":[…],"seals":[…],"events":[…]}
+     "subjects":[…],"seals":[…],"events":[…],
+     "forks":[…]?,"policy":…?,"succession":[…]?,"anchors":[…]?}
 
 docs/formats.md section 8 has it all. :func:`read_passport` does steps 1 to 3 of section 10: the
 form is judged, nothing is believed. :meth:`Passport.to_json` is its inverse and makes bundles.
@@ -14,6 +15,7 @@ Whether it is true is for ``provenance.verify``. Twin: ``static/js/verify/passpo
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, TypeVar
@@ -28,6 +30,7 @@ from provenance.domain.canonical import (
 )
 from provenance.domain.chain import MAX_URI_BYTES, Link, MalformedLinkError, read_link
 from provenance.domain.errors import DomainError
+from provenance.domain.fork import ForkEvidence, read_fork
 from provenance.domain.moments import format_ledger_time
 from provenance.domain.seal import MalformedSealError, Seal, read_seal
 from provenance.domain.wire import FormError
@@ -35,10 +38,16 @@ from provenance.domain.wire import FormError
 PASSPORT_TYPE: Final = "prov:Passport"
 MAX_BUNDLE_DEPTH: Final = 40  # an event of the full depth of 32 stands four levels down
 MAX_SUBJECTS: Final = 1_024
+MAX_FORKS: Final = 8
+MAX_SUCCESSIONS: Final = 8
+MAX_ANCHORS: Final = 16
 
 _MEMBERS: Final = frozenset(
     {"v", "type", "subject", "checkpoint", "mapHead", "subjects", "seals", "events"}
+    | {"forks", "policy", "succession", "anchors"}
 )
+_ADDRESS: Final = re.compile(r"0x[0-9a-fA-F]{40}")
+_TRANSACTION: Final = re.compile(r"0x[0-9a-fA-F]{64}")
 _T = TypeVar("_T")
 
 
@@ -142,14 +151,49 @@ class BundledEvent:
 
 
 @dataclass(frozen=True, slots=True)
+class Anchor:
+    """A checkpoint (signed note) that some third party is said to have dated.
+
+    `kind` is ``rfc3161`` or ``evm``, `time` text ``YYYY-MM-DDTHH:MM:SSZ``, `consistency` the proof
+    from that checkpoint to the bundle's; `proof` what the third party gave, by kind:
+    ``{"token"}`` or ``{"chain","contract","transaction","block"}``.
+    """
+
+    kind: str
+    checkpoint: str
+    consistency: tuple[bytes, ...]
+    time: str
+    proof: Mapping[str, Any]
+
+    def to_json(self) -> dict[str, Any]:
+        """One of ``anchors``."""
+        return {
+            "kind": self.kind,
+            "checkpoint": self.checkpoint,
+            "consistency": _hashes(self.consistency),
+            "time": self.time,
+            "proof": dict(self.proof),
+        }
+
+
+@dataclass(frozen=True, slots=True)
 class Passport:
-    """A bundle of the right form. `subjects[0]` is the one that it is about."""
+    """A bundle of the right form. `subjects[0]` is the one that it is about.
+
+    The last four are left out of the JSON where there are none: evidence that the log has forked,
+    the text of the policy that the platform proposes (None: none), notes by which the log's key
+    passes to the next, anchors.
+    """
 
     checkpoint: str
     map_head: MapHeadProof
     subjects: tuple[PresentSubject | AbsentSubject, ...]
     seals: tuple[Seal, ...]
     events: tuple[BundledEvent, ...]
+    forks: tuple[ForkEvidence, ...] = ()
+    policy: str | None = None
+    succession: tuple[str, ...] = ()
+    anchors: tuple[Anchor, ...] = ()
 
     @property
     def subject(self) -> str:
@@ -158,7 +202,7 @@ class Passport:
 
     def to_json(self) -> dict[str, Any]:
         """The bundle as JSON values."""
-        return {
+        members: dict[str, Any] = {
             "v": 1,
             "type": PASSPORT_TYPE,
             "subject": self.subject,
@@ -168,6 +212,14 @@ class Passport:
             "seals": [seal.document for seal in self.seals],
             "events": [event.to_json() for event in self.events],
         }
+        optional: dict[str, Any] = {
+            "forks": [fork.to_json() for fork in self.forks],
+            "policy": self.policy,
+            "succession": list(self.succession),
+            "anchors": [anchor.to_json() for anchor in self.anchors],
+        }
+        empty: tuple[Any, ...] = (None, [])
+        return members | {name: value for name, value in optional.items() if value not in empty}
 
 
 def link_document(link: Link) -> dict[str, Any]:
@@ -204,7 +256,17 @@ def read_passport(data: bytes) -> Passport:
         raise _malformed("subject", "it is not the uri of subjects[0]")
     seals = _read_list("seals", document.get("seals"), read_seal)
     events = _read_list("events", document.get("events"), lambda v: _read_event(v, len(seals)))
-    return Passport(checkpoint, map_head, subjects, seals, events)
+    return Passport(
+        checkpoint,
+        map_head,
+        subjects,
+        seals,
+        events,
+        forks=_read_few(document, "forks", read_fork, MAX_FORKS),
+        policy=_at("policy", _read_text, document["policy"]) if "policy" in document else None,
+        succession=_read_few(document, "succession", _read_text, MAX_SUCCESSIONS),
+        anchors=_read_few(document, "anchors", _read_anchor, MAX_ANCHORS),
+    )
 
 
 def _parse(data: bytes) -> dict[str, Any]:
@@ -238,6 +300,22 @@ def _read_list(name: str, value: Any, read: Callable[[Any], _T]) -> tuple[_T, ..
     if not isinstance(value, list):
         raise _malformed(name, "expected an array")
     return tuple(_at(f"{name}[{index}]", read, item) for index, item in enumerate(value))
+
+
+def _read_few(
+    document: Mapping[str, Any], name: str, read: Callable[[Any], _T], most: int
+) -> tuple[_T, ...]:
+    """A list that may be missing; its length is looked at first."""
+    value = document.get(name, [])
+    if isinstance(value, list) and len(value) > most:
+        raise _malformed(name, f"expected at most {most}, found {len(value)}")
+    return _read_list(name, value, read)
+
+
+def _read_text(value: Any) -> str:
+    if not isinstance(value, str):
+        raise FormError("", "a string", value)
+    return value
 
 
 def _read_hashes(value: Any, member: str) -> tuple[bytes, ...]:
@@ -317,3 +395,40 @@ def _read_event(value: Any, seal_count: int) -> BundledEvent:
         path=_read_hashes(members["path"], "path"),
         disclosures=tuple(disclosures),
     )
+
+
+def _read_anchor(value: Any) -> Anchor:
+    members = wire.read_object(value, {"kind", "checkpoint", "consistency", "time", "proof"})
+    kind = wire.read_string(members, "kind")
+    read_proof = _ANCHOR_PROOFS.get(kind)
+    if read_proof is None:
+        raise FormError("kind", " or ".join(_ANCHOR_PROOFS), kind)
+    return Anchor(
+        kind=kind,
+        checkpoint=wire.read_string(members, "checkpoint"),
+        consistency=_read_hashes(members["consistency"], "consistency"),
+        time=wire.read_seconds(members, "time"),
+        proof=read_proof(members["proof"]),
+    )
+
+
+def _read_token(value: Any) -> Mapping[str, Any]:
+    members = wire.read_object(value, {"token"})
+    decode_base64(members["token"])
+    return members
+
+
+def _read_transaction(value: Any) -> Mapping[str, Any]:
+    members = wire.read_object(value, {"chain", "contract", "transaction", "block"})
+    wire.read_integer(members, "chain")
+    wire.read_integer(members, "block")
+    for name, form in (("contract", _ADDRESS), ("transaction", _TRANSACTION)):
+        if not form.fullmatch(wire.read_string(members, name)):
+            raise FormError(name, f"a string {form.pattern}", members[name])
+    return members
+
+
+_ANCHOR_PROOFS: Final[Mapping[str, Callable[[Any], Mapping[str, Any]]]] = {
+    "rfc3161": _read_token,
+    "evm": _read_transaction,
+}

@@ -1,4 +1,4 @@
-"""The form of fork evidence: what is read, what is refused, and that bytes come back as they were."""
+"""The form of fork evidence: what is read, what is refused, and that bytes come back the same."""
 
 import json
 
