@@ -6,12 +6,15 @@ Read only. Nothing here is proof: the proof of a party is its passport.
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from typing import Any
 
 from provenance.domain.party import Party
+from provenance.domain.seal_line import SealLine
 from provenance.services.receipts import unpack_receipt
 from provenance.storage import events as event_rows
 from provenance.storage import parties as party_rows
+from provenance.storage import seals as seal_rows
 from provenance.storage.session import Database
 from provenance.storage.tiles import TileMissingError, TileStore
 
@@ -35,6 +38,12 @@ def find_receipt(database: Database, seal_hash: bytes) -> dict[str, Any] | None:
     with database.read() as connection:
         stored = event_rows.find_sealed_upload(connection, seal_hash)
     return None if stored is None else unpack_receipt(stored.answers, stored.leaves)
+
+
+def list_seals(database: Database, *, after: int, limit: int) -> Sequence[SealLine]:
+    """Published uploads beyond the log index `after`, in the order of the log, with their seals."""
+    with database.read() as connection:
+        return seal_rows.read_page(connection, after, limit)
 
 
 def read_tile(tiles: TileStore, path: str) -> bytes | None:

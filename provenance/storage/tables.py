@@ -99,6 +99,8 @@ uploads: Final = Table(
     # If nothing in it was new: the upload that holds the newest of the links it is answered with.
     Column("newest_known", Id),
     Index("ix_uploads_accepted_at", "accepted_at"),
+    # For whoever asks for seals in the order of the log (storage.seals).
+    Index("ix_uploads_first_index", "first_index"),
 )
 Index(
     "ix_uploads_pending",

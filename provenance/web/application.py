@@ -22,6 +22,7 @@ from provenance.web import (
     parties,
     problems,
     resolver,
+    seals,
     subjects,
 )
 from provenance.web.passports import Passports
@@ -59,7 +60,7 @@ def create_app(platform: Platform) -> Flask:
     compression.register(app)
     headers.register(app)
     bodies.register(app, platform.settings.max_body_bytes)
-    for part in (batches, parties, subjects, log, health, description, resolver):
+    for part in (batches, parties, subjects, seals, log, health, description, resolver):
         app.register_blueprint(part.blueprint)
     return app
 

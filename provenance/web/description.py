@@ -140,6 +140,28 @@ OPERATIONS: dict[str, dict[str, _Operation]] = {
             },
         )
     },
+    "/api/v1/seals": {
+        "get": (
+            "listSeals",
+            "Seals in the order of the log, one upload a line (docs/formats.md section 14)",
+            {
+                "parameters": [
+                    {
+                        "name": "after",
+                        "in": "query",
+                        "description": "log index beyond which to begin; 0 unless given",
+                        "schema": {"type": "integer", "minimum": 0},
+                    },
+                    {
+                        "name": "limit",
+                        "in": "query",
+                        "schema": {"type": "integer", "minimum": 1, "maximum": 1000},
+                    },
+                ]
+            },
+            {"200": _other("application/x-ndjson", "a page; empty at the end")},
+        )
+    },
     "/api/v1/log": {
         "get": ("showLog", "The log's name, size and key", {}, {"200": _json("LogSchema", "facts")})
     },

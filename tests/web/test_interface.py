@@ -11,9 +11,12 @@ import jsonschema
 import pytest
 
 from merkle.checkpoint import parse_checkpoint
+from merkle.hashing import leaf_hash
 from merkle.note import parse_note
 from merkle.policy import Policy
-from merkle.tiles import addresses_for
+from merkle.tiles import addresses_for, decode_bundle, entries_path
+from provenance.domain.chain import decode_link
+from provenance.domain.seal_line import decode_seal_line
 from provenance.verify import verify_bundle
 from provenance.web.description import OPERATIONS
 from provenance.web.headers import CONTENT_SECURITY_POLICY
@@ -146,6 +149,60 @@ class TestLog:
             assert "GET" in answer.headers["Access-Control-Allow-Methods"]
         upload = site.client.options("/api/v1/batches")
         assert "Access-Control-Allow-Origin" not in upload.headers
+
+
+class TestSeals:
+    """Who sealed which links, for auditors."""
+
+    def test_every_link_of_the_log_has_its_line(self, told: Told) -> None:
+        site, _ = told
+        answer = site.client.get("/api/v1/seals")
+        assert answer.mimetype == "application/x-ndjson"
+        assert answer.headers["Access-Control-Allow-Origin"] == "*"
+        lines = [decode_seal_line(line) for line in answer.data.splitlines()]
+        size = site.client.get("/api/v1/log").get_json()["size"]
+        covered = {line.index + i for line in lines for i in range(line.links)}
+        entries = read_entries(site, size)
+        heads = {index for index, entry in enumerate(entries) if not entry.startswith(b"{")}
+        assert covered == set(range(size)) - heads
+        for line in lines:
+            assert line.seal is not None
+            named = {decode_link(entries[line.index + i]).seal for i in range(line.links)}
+            assert named == {leaf_hash(line.seal)}
+
+    def test_pages_join_without_a_gap(self, told: Told) -> None:
+        site, _ = told
+        whole = site.client.get("/api/v1/seals").data.splitlines()
+        after, joined = 0, []
+        while page := site.client.get(f"/api/v1/seals?limit=3&after={after}").data.splitlines():
+            assert len(page) <= 3
+            joined += page
+            after = json.loads(page[-1])["index"]
+        assert joined == whole
+
+    def test_nothing_of_what_events_say_is_told(self, told: Told) -> None:
+        site, uri = told
+        text = site.client.get("/api/v1/seals?limit=1000").get_data(as_text=True)
+        assert uri not in text
+        assert "epcList" not in text
+        assert "bizStep" not in text
+
+    @pytest.mark.parametrize(
+        "query",
+        ["limit=0", "limit=1001", "limit=x", "after=-1", "after=9007199254740992", "after="],
+    )
+    def test_parameters_that_are_none(self, told: Told, query: str) -> None:
+        check_problem(told[0].client.get(f"/api/v1/seals?{query}"), 400, "parameter-malformed")
+
+
+def read_entries(site: Site, size: int) -> list[bytes]:
+    """All entries of a small log."""
+    entries: list[bytes] = []
+    while len(entries) < size:
+        width = min(256, size - len(entries))
+        data = site.client.get("/log/" + entries_path(len(entries) // 256, width)).data
+        entries += decode_bundle(data, width)
+    return entries
 
 
 class TestParties:
