@@ -19,7 +19,8 @@ which they came. Proofs:
   steps; at every listed bit the two keys agree. Empty for the empty map.
 - transition (our own form): the old trie in preorder, entered exactly where a search for one of the
   keys goes: ``01 v(b) left right``, ``00 key value``, and ``02 hash`` for a subtree not entered;
-  empty for the empty map.
+  empty for the empty map. Whoever holds it (a :class:`PartialMap`) can look those keys up, set them
+  and state the root that follows, without the rest of the map.
 
 Padded varints and lengths other than 32 are refused, so that one claim has one proof.
 
@@ -273,16 +274,18 @@ class KeyMap:
             steps.insert(0, _LENGTH + node[:KEY_SIZE] + _LENGTH + node[KEY_SIZE:])
         return b"".join(steps)
 
-    def prove_transition(self, items: Iterable[tuple[bytes, bytes]]) -> bytes:
-        """The proof for `verify_transition`, to be taken *before* ``update(items)``.
+    def prove_transition(self, keys: Iterable[bytes]) -> bytes:
+        """What a `PartialMap` for `keys` is read from; taken *before* these keys are set.
 
-        Depends on the keys of `items` only. Raises `ArgumentError` for other sizes than 32.
+        Raises `ArgumentError` for a key that is not 32 bytes.
         """
-        keys = list(_collect(items))
+        searched = list(dict.fromkeys(keys))
+        for key in searched:
+            _require_key(key)
         self.root()
         parts: list[bytes] = []
         if self._root is not None:
-            _write_partial(self._root, keys, parts)
+            _write_partial(self._root, searched, parts)
         return b"".join(parts)
 
 
@@ -346,17 +349,73 @@ def verify_transition(old_root: bytes, items: Iterable[tuple[bytes, bytes]], pro
     sizes than 32. Trust in the new root is trust in the old one.
     """
     collected = _collect(items)
-    if len(old_root) != HASH_SIZE:
-        raise MapProofError(f"map root: expected 32 bytes, found {len(old_root)}")
-    partial = KeyMap()
-    if proof:
-        reader = _PartialReader(proof)
-        partial._root = reader.read(list(collected), [])
-        reader.finish()
-    if partial.root() != old_root:
-        raise MapProofError("transition proof does not lead to the old map root")
+    partial = PartialMap.read(old_root, collected, proof)
     partial.update(collected.items())
     return partial.root()
+
+
+class PartialMap:
+    """What a transition proof shows of a map: the searched keys can be read and set, no others.
+
+    Memory follows the proof, not the map. Trust in `root` after `update` is trust in the root that
+    the proof was read under.
+    """
+
+    def __init__(self, trie: KeyMap, searched: frozenset[bytes]) -> None:
+        """Use `read`; `trie` is entered by the search for every key in `searched`."""
+        self._trie = trie
+        self._searched = searched
+
+    @classmethod
+    def read(cls, root: bytes, keys: Iterable[bytes], proof: bytes) -> PartialMap:
+        """The part of the map with `root` that the searches for `keys` enter.
+
+        Raises `MapProofError` for a proof that is malformed, does not lead to `root`, leaves out a
+        node that a search enters, or holds more than is needed; `ArgumentError` for a key that is
+        not 32 bytes.
+        """
+        searched = frozenset(keys)
+        for key in searched:
+            _require_key(key)
+        if len(root) != HASH_SIZE:
+            raise MapProofError(f"map root: expected 32 bytes, found {len(root)}")
+        trie = KeyMap()
+        found = EMPTY_ROOT
+        if proof:
+            reader = _PartialReader(proof)
+            trie._root, found = reader.read(list(searched), 0, 0, -1)
+            reader.finish()
+        if found != root:
+            raise MapProofError("transition proof does not lead to the old map root")
+        return cls(trie, searched)
+
+    @property
+    def added(self) -> int:
+        """How many of the keys set so far the map had not held."""
+        return len(self._trie)
+
+    def get(self, key: bytes) -> bytes | None:
+        """The value of a searched key, or None if the map does not hold it.
+
+        Raises `ArgumentError` for any other key: of those nothing is known.
+        """
+        self._require_searched(key)
+        return self._trie.get(key)
+
+    def update(self, items: Iterable[tuple[bytes, bytes]]) -> None:
+        """Set values of searched keys. Raises `ArgumentError` for any other key; nothing is set."""
+        collected = _collect(items)
+        for key in collected:
+            self._require_searched(key)
+        self._trie.update(collected.items())
+
+    def root(self) -> bytes:
+        """The root of the whole map as it now is."""
+        return self._trie.root()
+
+    def _require_searched(self, key: bytes) -> None:
+        if key not in self._searched:
+            raise ArgumentError(f"the transition proof was not read for the key {key.hex()}")
 
 
 class _PartialReader:
@@ -366,33 +425,41 @@ class _PartialReader:
         self._data = data
         self._offset = 0
 
-    def read(self, keys: Sequence[bytes], way: list[tuple[int, bool]]) -> _Node:
-        """The node here: `keys` are searched below it, `way` are the turns so far (bit, right?).
+    def read(self, keys: Sequence[bytes], mask: int, turns: int, above: int) -> tuple[_Node, bytes]:
+        """The node here and its hash; `keys` are searched below it.
 
-        Bits rise strictly on the way down, so this is at most 256 calls deep.
+        The bits in `mask` were asked on the way and `turns` are the answers, both as numbers of 256
+        bits like a key; `above` is the last of them. Bits rise strictly on the way down, so this is
+        at most 256 calls deep. The hash comes along, so that the trie is gone through once.
         """
         tag = self._take(1)[0]
         if not keys:
             if tag != _TAG_SUBTREE:
                 raise MapProofError("transition proof enters a subtree that no key's search enters")
-            return _Subtree(self._take(HASH_SIZE))
+            subtree = _Subtree(self._take(HASH_SIZE))
+            return subtree, subtree.hash
         if tag == _TAG_LEAF:
-            return self._read_leaf(way)
+            leaf = self._read_leaf(mask, turns)
+            return leaf, _leaf_hash(leaf)
         if tag != _TAG_INNER:
             raise MapProofError("transition proof: a key's search runs into a subtree hash")
         bit, self._offset = _read_bit(self._data, self._offset)
-        if way and bit <= way[-1][0]:
-            raise MapProofError(f"transition proof: bit {bit} stands below bit {way[-1][0]}")
+        if bit <= above:
+            raise MapProofError(f"transition proof: bit {bit} stands below bit {above}")
+        place = 1 << (KEY_BITS - 1 - bit)
         left_keys, right_keys = _divide(keys, bit)
-        left = self.read(left_keys, [*way, (bit, False)])
-        right = self.read(right_keys, [*way, (bit, True)])
-        return _Inner(bit, left, right)
+        left, left_hash = self.read(left_keys, mask | place, turns, bit)
+        right, right_hash = self.read(right_keys, mask | place, turns | place, bit)
+        node = _Inner(bit, left, right)
+        node.hash = _inner_hash(bit, left_hash, right_hash)
+        return node, node.hash
 
-    def _read_leaf(self, way: list[tuple[int, bool]]) -> bytes:
+    def _read_leaf(self, mask: int, turns: int) -> bytes:
         leaf = self._take(KEY_SIZE + VALUE_SIZE)
-        for bit, to_right in way:
-            if bool(_bit(leaf, bit)) != to_right:
-                raise MapProofError(f"transition proof: a leaf is on the wrong side at bit {bit}")
+        wrong = (int.from_bytes(leaf[:KEY_SIZE], "big") & mask) ^ turns
+        if wrong:
+            bit = KEY_BITS - wrong.bit_length()
+            raise MapProofError(f"transition proof: a leaf is on the wrong side at bit {bit}")
         return leaf
 
     def finish(self) -> None:

@@ -75,13 +75,13 @@ class TileAddress:
     def path(self) -> str:
         """The path below the log's prefix, without a leading slash."""
         kind = "entries" if self.level is None else str(self.level)
-        groups = _groups(self.index)
+        groups = format_index(self.index)
         partial = "" if self.is_full else f".p/{self.width}"
         return f"tile/{kind}/{groups}{partial}"
 
 
-def _groups(index: int) -> str:
-    """The index in groups of three digits: 1234067 is x001/x234/067."""
+def format_index(index: int) -> str:
+    """The index in groups of three digits, as paths have it: 1234067 is x001/x234/067."""
     text = f"{index % 1000:03d}"
     while index >= 1000:
         index //= 1000

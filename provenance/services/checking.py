@@ -3,12 +3,10 @@
 Nothing that is stored is believed, our own columns least of all. In this order:
 
 1. every checkpoint that is found (signed state, publication, checkpoint file, copy beside the
-keys):
-   its signature, its origin, the columns beside it;
+   keys): its signature, its origin, the columns beside it;
 2. the log, entry by entry (:mod:`provenance.services.checking_log`): bundles, links in the
-database,
-   map heads, tiles at every level, the roots of all those checkpoints, older partial files, the
-   stored leaves of the map;
+   database, map heads and the deltas beside them, tiles at every level, the roots of all those
+   checkpoints, older partial files, the stored leaves of the map;
 3. the chains, then uploads with seals, events and links, parties, disclosures
    (:mod:`provenance.services.checking_records`).
 
@@ -219,7 +217,7 @@ class _Check:
         compare_map_leaves(
             self._stream(audit.stream_map_leaves, connection), replay.states, heads, self.tally
         )
-        compare_leftovers(self._tiles, published, self.tally)
+        compare_leftovers(self._tiles, published, heads, self.tally)
         if published < state.size:
             try:
                 replay.replay_unpublished(log.unpublished_uploads(connection, published))

@@ -3,8 +3,8 @@ it.
 
 Entries are read from the bundles, bundle by bundle, and hashed anew; nothing that is compared is
 also used to compute. Out of them come: each tile at every level, each root that was ever found
-signed, the map at every map head, the states of all subjects. Beside them runs the database: every
-sequenced link at its index.
+signed, the map at every map head and the delta beside it, the states of all subjects. Beside them
+runs the database: every sequenced link at its index.
 
 What is signed and not published yet (at most one batch) is replayed from `uploads.entries`, as
 recovery would.
@@ -30,6 +30,7 @@ from merkle.tiles import (
 )
 from merkle.tree import Edge, root_of
 from provenance.domain.chain import Link
+from provenance.domain.delta import DELTA_PREFIX, MapDelta, delta_path, parse_delta_path
 from provenance.domain.errors import DomainError
 from provenance.domain.ledger import MapHead, SubjectState, apply_link, decode_entry
 from provenance.storage.audit import MapLeafRow, SequencedLink
@@ -94,14 +95,19 @@ class LogReplay:
         self._tally = tally
         self._edge = Edge()
         self._keymap = KeyMap()
+        # Of the batch that is gone through, by key: the state before it of every subject that a
+        # link names, and the new value of every one that changed.
+        self._named: dict[bytes, SubjectState | None] = {}
         self._changed: dict[bytes, bytes] = {}
+        self._published = 0
         self._ignored = 0
         self._levels: list[list[bytes]] = [[]]  # hashes of the unfinished tile at each level
 
     # Entries
 
     def replay_published(self, size: int) -> None:
-        """Every bundle and every tile of the log's first `size` entries."""
+        """Every bundle, every tile and every map delta of the log's first `size` entries."""
+        self._published = size
         for index in range(0, (size + TILE_WIDTH - 1) // TILE_WIDTH):
             width = min(TILE_WIDTH, size - index * TILE_WIDTH)
             self._take(self._read_bundle(index, width))
@@ -119,6 +125,7 @@ class LogReplay:
             where = f"upload {upload.id}"
             require_equal("first log index", where, self.index, upload.first_index)
             self._take(upload.entries)
+        self._compare_delta()
         self._move_map()
         head = MapHead(
             index=self.index,
@@ -197,6 +204,7 @@ class LogReplay:
         require_equal("bytes (database against entry bundle)", where, row.canonical, entry)
 
     def _apply(self, link: Link) -> None:
+        self._named.setdefault(link.key, self.states.get(link.key))
         state = apply_link(self.states.get(link.key), link, self.index)
         if state is None:
             self._ignored += 1
@@ -207,8 +215,28 @@ class LogReplay:
     def _move_map(self) -> None:
         self._keymap.update(self._changed.items())
         self._changed = {}
+        self._named = {}
+
+    def _compare_delta(self) -> None:
+        """The map's delta at this index is there and is what follows from the batch.
+
+        Before the map is moved. That of a batch which is not published yet may still be absent.
+        """
+        path = delta_path(self.index)
+        states = {key: state for key, state in self._named.items() if state is not None}
+        delta = MapDelta(self.index, states, self._keymap.prove_transition(self._named))
+        try:
+            found = self._store.read(path)
+        except TileMissingError as error:
+            if self.index >= self._published:
+                return
+            raise DifferenceError("file", path, "a map delta", "nothing") from error
+        _require_same_bytes(path, delta.encode(), found)
+        self._tally("map deltas", 1)
 
     def _compare_head(self, where: str, head: MapHead) -> None:
+        if self.index < self._published:
+            self._compare_delta()
         self._move_map()
         require_equal("own index", where, self.index, head.index)
         require_equal("map root", where, self._keymap.root(), head.root)
@@ -250,6 +278,17 @@ class LogReplay:
         self._tally("tiles", 1)
 
 
+def _require_same_bytes(path: str, expected: bytes, found: bytes) -> None:
+    """Equal files; else the 32 bytes from the first difference on are reported, not all of them."""
+    if expected == found:
+        return
+    pairs = enumerate(zip(expected, found, strict=False))
+    shortest = min(len(expected), len(found))
+    place = next((place for place, (one, other) in pairs if one != other), shortest)
+    end = place + HASH_SIZE
+    raise DifferenceError(f"bytes from {place}", path, expected[place:end], found[place:end])
+
+
 def compare_map_leaves(
     rows: Iterator[MapLeafRow],
     states: Mapping[bytes, SubjectState],
@@ -276,12 +315,16 @@ def compare_map_leaves(
         raise DifferenceError("number", "map leaves", len(states), seen)
 
 
-def compare_leftovers(store: TileStore, size: int, tally: Tally) -> None:
+def compare_leftovers(store: TileStore, size: int, heads: Sequence[int], tally: Tally) -> None:
     """Every partial tile that is still there is the beginning of what replaced it.
 
-    Files beyond the published size belong to a batch that is not published yet, and are not served.
+    And every map delta is beside one of the map heads, whose indexes are `heads`. Files beyond the
+    published size belong to a batch that is not published yet.
     """
     for path in sorted(store.paths()):
+        if path.startswith(DELTA_PREFIX):
+            _require_head_of(path, size, heads)
+            continue
         try:
             address = parse_path(path)
         except TilePathError as error:
@@ -295,6 +338,18 @@ def compare_leftovers(store: TileStore, size: int, tally: Tally) -> None:
         expected = cut(read_tile(store, now), path, address.width)
         require_equal("bytes (older partial file)", path, expected, store.read(path))
         tally("older partial files", 1)
+
+
+def _require_head_of(path: str, size: int, heads: Sequence[int]) -> None:
+    try:
+        index = parse_delta_path(path)
+    except TilePathError as error:
+        raise DifferenceError(
+            "name", f"file {path}", "the path of a map delta", "another"
+        ) from error
+    place = bisect_right(heads, index)
+    if index < size and (not place or heads[place - 1] != index):
+        raise DifferenceError("file", path, "none, the log has no map head there", "a map delta")
 
 
 def _level_path(level: int) -> Callable[[int, int], str]:

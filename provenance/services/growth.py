@@ -25,6 +25,7 @@ from merkle.tiles import (
 )
 from merkle.tree import MemoryTree
 from provenance.domain.chain import Link, MalformedLinkError, decode_link
+from provenance.domain.delta import MapDelta, delta_path
 from provenance.domain.errors import DomainError
 from provenance.domain.ledger import MapHead, SubjectState, apply_link
 from provenance.storage.log import PendingUpload
@@ -65,12 +66,14 @@ class Position:
 class Growth:
     """A batch worked out. `entries` are its links and, as the last one, the map head `head`.
 
-    `indexes` are (upload id, log index of its first link); `states` those of the subjects touched.
+    `delta` is the file that shows others how the map came to `head`; `indexes` are (upload id, log
+    index of its first link); `states` those of the subjects touched.
     """
 
     before: Position
     after: Position
     head: MapHead
+    delta: MapDelta
     entries: tuple[bytes, ...]
     indexes: tuple[tuple[int, int], ...]
     states: Mapping[bytes, SubjectState]
@@ -83,13 +86,14 @@ class Growth:
         return len(self.entries) - 1
 
     def files(self) -> Iterator[tuple[str, bytes]]:
-        """(path, bytes) of every bundle and tile that the growth writes, bundles first."""
+        """(path, bytes) of every file that the growth writes: bundles, tiles, the map delta."""
         for address in addresses_for(self.before.size, self.after.size):
             if address.level is None:
                 data = encode_bundle(self._bundle(address.index, address.width))
             else:
                 data = tile_hashes(address, self.tree)
             yield address.path(), data
+        yield delta_path(self.delta.index), self.delta.encode()
 
     def _bundle(self, index: int, width: int) -> list[bytes]:
         """The entries of one bundle: older ones from its partial predecessor, then ours."""
@@ -113,11 +117,14 @@ def grow(
 ) -> Growth:
     """Append `uploads` (in order, their decoded `links` beside them) and a map head to the log.
 
-    `states` holds the published state of every subject that the links touch and that has one.
+    `states` holds the published state of every subject that the links name and that has one, and
+    of no other.
     `keymap` is the map at `before` and **is moved on**: whoever then fails to commit the growth
     must throw it away. Raises DamagedLogError for tiles that do not add up to `before.root`.
     """
     touched, ignored = _apply(before.size, links, states)
+    named = {link.key for upload in links for link in upload}  # by links that are ignored too
+    transition = keymap.prove_transition(named)
     keymap.update((key, state.value) for key, state in touched.items())
     count = sum(len(upload.entries) for upload in uploads)
     head = MapHead(
@@ -134,6 +141,7 @@ def grow(
         before=before,
         after=position_after(head, tree.root()),
         head=head,
+        delta=MapDelta(head.index, states, transition),
         entries=entries,
         indexes=_indexes(before.size, uploads),
         states=touched,

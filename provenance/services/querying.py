@@ -16,7 +16,7 @@ from provenance.storage import events as event_rows
 from provenance.storage import parties as party_rows
 from provenance.storage import seals as seal_rows
 from provenance.storage.session import Database
-from provenance.storage.tiles import TileMissingError, TileStore
+from provenance.storage.tiles import TileMissingError, TileStore, require_path
 
 
 def list_parties(database: Database, *, after: str = "", limit: int = 1_000) -> list[Party]:
@@ -47,7 +47,11 @@ def list_seals(database: Database, *, after: int, limit: int) -> Sequence[SealLi
 
 
 def read_tile(tiles: TileStore, path: str) -> bytes | None:
-    """The bytes at a tile path, or None. Raises merkle's TilePathError for any other path."""
+    """The bytes at the path of a tile or map delta, or None.
+
+    Raises merkle's TilePathError for any other path, before the store sees it.
+    """
+    require_path(path)
     try:
         return tiles.read(path)
     except TileMissingError:

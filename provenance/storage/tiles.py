@@ -1,8 +1,10 @@
 """Where the log's tiles, entry bundles and published checkpoint lie (C2SP tlog-tiles 0.1).
 
 A :class:`TileStore` is addressed by the paths of that specification, ``tile/0/x001/234`` or
-``tile/entries/000.p/17``, and by nothing else. What a tile means is :mod:`merkle.tiles`; when one
-is written is :mod:`provenance.services.sequencing`.
+``tile/entries/000.p/17``, by those of our map deltas, ``map/delta/x001/234``, and by nothing else.
+What a tile means is :mod:`merkle.tiles`, what a delta means :mod:`provenance.domain.delta`; when
+one is written is :mod:`provenance.services.sequencing`. What is said of tiles here holds for
+deltas too.
 
 What a store promises: a tile once written never changes and is durable when the call returns;
 writing it again with the same bytes is success; with other bytes it is refused and nothing changes;
@@ -22,6 +24,7 @@ from typing import Protocol
 
 from merkle import tiles
 from merkle.hashing import HASH_SIZE
+from provenance.domain.delta import DELTA_PREFIX, parse_delta_path
 from provenance.storage import files
 from provenance.storage.errors import StoreInconsistentError, StoreUnavailableError
 
@@ -38,6 +41,14 @@ class TileMissingError(StoreInconsistentError):
         self.path = path
 
 
+def require_path(path: str) -> None:
+    """Raise merkle's TilePathError unless `path` is that of a tile, a bundle or a map delta."""
+    if path.startswith(DELTA_PREFIX):
+        parse_delta_path(path)
+    else:
+        tiles.parse_path(path)
+
+
 class TileStore(Protocol):
     """Immutable tiles by path, one mutable checkpoint; the module text says what is promised."""
 
@@ -46,7 +57,7 @@ class TileStore(Protocol):
         ...
 
     def write_immutable(self, path: str, data: bytes) -> None:
-        """Keep `data` at a tile path for ever. Raises files.FileConflictError, OSError."""
+        """Keep `data` at a tile's or delta's path for ever. Raises FileConflictError, OSError."""
         ...
 
     def discard_partials(self, path: str) -> None:
@@ -54,7 +65,7 @@ class TileStore(Protocol):
         ...
 
     def paths(self) -> Iterator[str]:
-        """Every tile path held, partial ones too, in no order that means anything."""
+        """Every path held, partial tiles and deltas too, in no order that means anything."""
         ...
 
     def read_checkpoint(self) -> bytes | None:
@@ -82,7 +93,7 @@ class DirectoryTileStore:
             raise StoreUnavailableError(f"tile {path}: {error.strerror}") from error
 
     def write_immutable(self, path: str, data: bytes) -> None:
-        tiles.parse_path(path)
+        require_path(path)
         self._directory.write_once(path, data)
 
     def discard_partials(self, path: str) -> None:
@@ -95,9 +106,10 @@ class DirectoryTileStore:
         directory.rmdir()  # no sync: a partial tile that a crash brings back harms nobody
 
     def paths(self) -> Iterator[str]:
-        for file in (self.root / "tile").rglob("*"):
-            if file.is_file() and not file.name.startswith("."):
-                yield file.relative_to(self.root).as_posix()
+        for top in ("tile", DELTA_PREFIX.partition("/")[0]):
+            for file in (self.root / top).rglob("*"):
+                if file.is_file() and not file.name.startswith("."):
+                    yield file.relative_to(self.root).as_posix()
 
     def read_checkpoint(self) -> bytes | None:
         try:
@@ -109,9 +121,7 @@ class DirectoryTileStore:
         self._directory.replace(CHECKPOINT, data)
 
     def _file(self, path: str) -> Path:
-        tiles.parse_path(
-            path
-        )  # raises for all but a tile path, so that no path leaves the directory
+        require_path(path)  # so that no path leaves the directory
         return self.root / path
 
 

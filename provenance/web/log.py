@@ -1,11 +1,12 @@
-"""The log for everybody: checkpoint and tiles as C2SP tlog-tiles has them, and the policy.
+"""The log for everybody: checkpoint and tiles as C2SP tlog-tiles has them, map deltas, the policy.
 
     GET /log/checkpoint              text/plain, never cached for long
     GET /log/tile/0/x001/234         application/octet-stream, immutable (partial ones too)
     GET /log/tile/entries/x001/234   the same
+    GET /log/map/delta/x001/234      the same (provenance.domain.delta)
 
-A tile's path is parsed by the log library before anything touches a store, so no other file can be
-named, however the path is escaped. A partial tile that is gone has become full: 404, and the reader
+A path is parsed before anything touches a store, so no other file can be named, however the path is
+escaped. A partial tile that is gone has become full: 404, and the reader
 asks for the full one, as the specification says.
 """
 
@@ -14,7 +15,6 @@ from __future__ import annotations
 from flask import Blueprint, Response
 
 from merkle.errors import TilePathError
-from merkle.tiles import parse_path
 from provenance.domain.errors import MalformedInputError, NotFoundError
 from provenance.services import querying
 from provenance.web.schemas import LogSchema, answer
@@ -65,27 +65,26 @@ def show_checkpoint() -> Response:
 
 @blueprint.get("/log/<path:path>")
 def show_tile(path: str) -> Response:  # noqa: ARG001  read from the raw path, escapes intact
-    """A tile of hashes or a bundle of entries."""
+    """A tile of hashes, a bundle of entries or a map delta."""
     name = raw_rest("/log/")
     try:
-        parse_path(name)
+        data = querying.read_tile(platform().tiles, name)
     except TilePathError as error:
         raise MalformedInputError(
             "tile-path-malformed",
-            "This is not the path of a tile.",
-            expected="tile/<level>/<index> or tile/entries/<index>, index as x001/234, "
-            "a partial one with .p/<width> behind it",
+            "This is not the path of a tile or a map delta.",
+            expected="tile/<level>/<index>, tile/entries/<index> or map/delta/<index>, index as "
+            "x001/234, a partial tile with .p/<width> behind it",
             found=name[:120],
             remedy="See C2SP tlog-tiles; sizes come from /log/checkpoint.",
         ) from error
-    data = querying.read_tile(platform().tiles, name)
     if data is None:
         raise NotFoundError(
             "tile-missing",
-            "The log has no such tile.",
+            "The log has no such tile or map delta.",
             found=name,
             remedy="Compute paths from the size in /log/checkpoint; ask for the full tile where a "
-            "partial one is gone.",
+            "partial one is gone. There is a map delta for each map head, at the head's index.",
         )
     response = Response(data, mimetype="application/octet-stream")
     response.headers["Cache-Control"] = _IMMUTABLE

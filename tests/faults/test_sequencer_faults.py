@@ -117,12 +117,13 @@ def test_each_write_of_a_batch(ledger: Ledger, world: World, brand: Actor, mode:
         with ledger.database.read() as connection:
             assert log.is_covered(connection, upload)
     audit(ledger)
-    # Lease, commit, copy, two bundles, tiles of two levels, file inside the second commit,
-    # discards.
+    # Lease, commit, copy, two bundles, tiles of two levels, map delta, file inside the second
+    # commit, discards.
     kinds = [step.partition("/")[0] for step in broken]
     assert kinds[:3] == ["commit", "commit", "last-signed"]
     assert kinds.count("tile") >= 4
-    assert "checkpoint" in kinds
+    assert kinds.count("map") == 1
+    assert kinds.index("map") < kinds.index("checkpoint")
     assert kinds.count("commit") >= 3
     assert any(kind.startswith("discard") for kind in kinds)
     assert len(broken) >= len(steps) - 1
@@ -153,7 +154,7 @@ def test_each_write_of_the_first_checkpoint(
         ledger.clock.advance(60_000)
         assert ledger.sequencer(holder="next").start()
         assert audit(ledger)["map heads"] == 1
-    assert at == 7
+    assert at == 8
 
 
 def test_the_second_failure_hits_the_recovery(ledger: Ledger, world: World, brand: Actor) -> None:
@@ -224,7 +225,7 @@ class PausingTiles(FaultyTiles):
         super().write_immutable(path, data)
 
 
-@pytest.mark.parametrize("path", ["tile/entries", "tile/0"])
+@pytest.mark.parametrize("path", ["tile/entries", "tile/0", "map/delta"])
 def test_a_sequencer_that_slept_puts_nothing_older_over_what_is_newer(
     ledger: Ledger, path: str
 ) -> None:

@@ -344,7 +344,7 @@ class TestResolver:
 
 
 class TestTiles:
-    """Nothing but a tile can be named below /log/."""
+    """Nothing but a tile or a map delta can be named below /log/."""
 
     @pytest.mark.parametrize(
         "name",
@@ -364,6 +364,12 @@ class TestTiles:
             "tile/-1/000",
             "tile/entries/000/",
             "tile//0/000",
+            "map/delta/1",
+            "map/delta/000.p/1",
+            "map/delta/x000/001",
+            "map/delta/../../keys/log.key",
+            "map/delta/",
+            "map/000",
             "tile",
             "checkpoint/",
         ],

@@ -16,6 +16,8 @@ from merkle.note import parse_note
 from merkle.policy import Policy
 from merkle.tiles import addresses_for, decode_bundle, entries_path
 from provenance.domain.chain import decode_link
+from provenance.domain.delta import decode_delta, delta_path
+from provenance.domain.ledger import MapHead, decode_entry
 from provenance.domain.seal_line import decode_seal_line
 from provenance.verify import verify_bundle
 from provenance.web.description import OPERATIONS
@@ -139,6 +141,25 @@ class TestLog:
             assert "immutable" in answer.headers["Cache-Control"]
             assert answer.mimetype == "application/octet-stream"
             assert answer.headers["Access-Control-Allow-Origin"] == "*"
+
+    def test_the_delta_of_every_map_head_is_there_and_immutable(self, told: Told) -> None:
+        site, _ = told
+        size = site.client.get("/api/v1/log").get_json()["size"]
+        bundles = [address for address in addresses_for(0, size) if address.level is None]
+        heads = []
+        for address in bundles:
+            data = site.client.get(f"/log/{address.path()}").data
+            entries = map(decode_entry, decode_bundle(data, address.width))
+            heads += [entry for entry in entries if isinstance(entry, MapHead)]
+        assert len(heads) > 1
+        for head in heads:
+            answer = site.client.get(f"/log/{delta_path(head.index)}")
+            assert answer.status_code == 200
+            assert "immutable" in answer.headers["Cache-Control"]
+            assert answer.mimetype == "application/octet-stream"
+            assert answer.headers["Access-Control-Allow-Origin"] == "*"
+            assert decode_delta(answer.data).index == head.index
+        check_problem(site.client.get(f"/log/{delta_path(size)}"), 404, "tile-missing")
 
     def test_options_tell_other_origins_what_they_may(self, told: Told) -> None:
         site, uri = told

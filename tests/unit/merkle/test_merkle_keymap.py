@@ -12,7 +12,14 @@ from hypothesis import strategies as st
 
 from merkle.errors import ArgumentError, MapProofError
 from merkle.hashing import EMPTY_ROOT
-from merkle.keymap import KeyMap, _Subtree, verify_absence, verify_presence, verify_transition
+from merkle.keymap import (
+    KeyMap,
+    PartialMap,
+    _Subtree,
+    verify_absence,
+    verify_presence,
+    verify_transition,
+)
 
 
 def sha(data: bytes) -> bytes:
@@ -249,7 +256,8 @@ def test_other_sizes_are_refused(size):
         lambda: KeyMap.build([(bad, good)]),
         lambda: whole.get(bad),
         lambda: whole.prove(bad),
-        lambda: whole.prove_transition([(bad, good)]),
+        lambda: whole.prove_transition([bad]),
+        lambda: PartialMap.read(EMPTY_ROOT, [bad], b""),
         lambda: verify_transition(EMPTY_ROOT, [(bad, good)], b""),
     ):
         with pytest.raises(ArgumentError, match=f"expected 32 bytes, found {size}"):
@@ -283,8 +291,8 @@ def test_a_transition_proof_gives_the_new_root(entries, items, data):
         items = items + [(key, data.draw(VALUES)) for key in known]
     whole = KeyMap.build(entries.items())
     old = whole.root()
-    proof = whole.prove_transition(items)
-    assert proof == whole.prove_transition(dict(items).items())
+    proof = whole.prove_transition(key for key, _ in items)
+    assert proof == whole.prove_transition(dict(items))
     new = verify_transition(old, items, proof)
     assert whole.root() == old, "proving changes nothing"
     whole.update(items)
@@ -299,7 +307,7 @@ def test_every_transition_of_three_bit_keys():
             whole = KeyMap.build(entries.items())
             for key, other in itertools.combinations(keys, 2):
                 items = [(key, sha(b"new")), (other, sha(b"newer"))]
-                proof = whole.prove_transition(items)
+                proof = whole.prove_transition(key for key, _ in items)
                 expected = SlowTrie(entries | dict(items)).root()
                 assert verify_transition(whole.root(), items, proof) == expected
 
@@ -318,7 +326,7 @@ def transition():
 
 def test_every_tampered_byte_of_a_transition_proof_is_refused():
     _, whole, items = transition()
-    old, proof = whole.root(), whole.prove_transition(items)
+    old, proof = whole.root(), whole.prove_transition(key for key, _ in items)
     variants = [proof[:cut] for cut in range(len(proof))]
     variants += [proof + b"\x00", proof + proof, b"\x02" + old]
     for place in range(len(proof)):
@@ -338,13 +346,43 @@ def test_every_tampered_byte_of_a_transition_proof_is_refused():
 def test_other_items_need_another_proof():
     """The proof enters exactly the searches of its keys: one key less or more is noticed."""
     _, whole, items = transition()
-    old, proof = whole.root(), whole.prove_transition(items)
+    old, proof = whole.root(), whole.prove_transition(key for key, _ in items)
     with pytest.raises(MapProofError, match="runs into a subtree hash"):
         verify_transition(old, [*items, (sha(b"k4"), sha(b"sneaked in"))], proof)
     with pytest.raises(MapProofError, match="no key's search enters"):
         verify_transition(old, items[1:], proof)
     other_values = [(key, sha(b"other")) for key, _ in items]
     assert verify_transition(old, other_values, proof) != verify_transition(old, items, proof)
+
+
+@given(ENTRIES, st.lists(KEYS, max_size=8), st.lists(VALUES, min_size=8, max_size=8))
+def test_a_partial_map_answers_for_its_keys_as_the_whole_map_does(entries, strangers, values):
+    whole = KeyMap.build(entries.items())
+    searched = strangers + sorted(entries)[:4]
+    partial = PartialMap.read(whole.root(), searched, whole.prove_transition(searched))
+    for key in searched:
+        assert partial.get(key) == entries.get(key)
+    assert partial.root() == whole.root()
+    assert partial.added == 0
+    for key, value in zip(searched, values, strict=False):  # one by one, some of them
+        partial.update([(key, value)])
+        whole.set(key, value)
+        assert partial.get(key) == value
+        assert partial.root() == whole.root()
+        assert partial.added == len(whole) - len(entries)
+
+
+def test_a_partial_map_knows_nothing_of_other_keys():
+    entries, whole, items = transition()
+    searched = [key for key, _ in items]
+    partial = PartialMap.read(whole.root(), searched, whole.prove_transition(searched))
+    for stranger in (sha(b"k4"), sha(b"never seen")):
+        with pytest.raises(ArgumentError, match=f"was not read for the key {stranger.hex()}"):
+            partial.get(stranger)
+        with pytest.raises(ArgumentError, match=f"was not read for the key {stranger.hex()}"):
+            partial.update([*items, (stranger, sha(b"v"))])
+    assert partial.root() == whole.root(), "a refused batch changes nothing"
+    assert partial.get(searched[0]) == entries[searched[0]]
 
 
 def test_a_partial_map_itself_refuses_to_guess_below_a_subtree_hash():
@@ -362,7 +400,10 @@ def test_a_left_out_or_changed_item_gives_another_root():
     true_root = changed(entries, items)
     for cut in range(len(items)):
         fewer = items[:cut] + items[cut + 1 :]
-        assert verify_transition(old, fewer, whole.prove_transition(fewer)) != true_root
+        assert (
+            verify_transition(old, fewer, whole.prove_transition(key for key, _ in fewer))
+            != true_root
+        )
 
 
 def test_a_transition_of_nothing_keeps_the_root():
@@ -370,7 +411,7 @@ def test_a_transition_of_nothing_keeps_the_root():
     assert verify_transition(whole.root(), [], whole.prove_transition([])) == whole.root()
     assert verify_transition(EMPTY_ROOT, [], b"") == EMPTY_ROOT
     items = [(bytes(32), sha(b"v"))]
-    assert KeyMap().prove_transition(items) == b""
+    assert KeyMap().prove_transition(key for key, _ in items) == b""
     assert verify_transition(EMPTY_ROOT, items, b"") == KeyMap.build(items).root()
     with pytest.raises(MapProofError):
         verify_transition(EMPTY_ROOT, [], b"\x02" + EMPTY_ROOT[:-1])
@@ -429,7 +470,7 @@ def test_a_large_map_stays_the_same_trie_under_random_work():
         batch = [
             (sha(b"%d" % randomness.randrange(3000)), randomness.randbytes(32)) for _ in range(100)
         ]
-        proof = whole.prove_transition(batch)
+        proof = whole.prove_transition(key for key, _ in batch)
         expected = verify_transition(whole.root(), batch, proof)
         whole.update(batch)
         entries |= dict(batch)

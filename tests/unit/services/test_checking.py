@@ -96,7 +96,7 @@ def test_a_good_log_is_good_and_counted(database: Database, tmp_path: Path) -> N
     assert report.difference is None
     assert report.is_good
     checked = report.checked
-    assert checked["map heads"] == 4
+    assert checked["map heads"] == checked["map deltas"] == 4
     assert checked["checkpoints"] == 4
     assert checked["seals"] == 12
     assert checked["own proofs"] == 1
@@ -169,7 +169,7 @@ def test_every_missing_or_shortened_file_is_found(ledger: Ledger) -> None:
         size = connection.exec_driver_sql("SELECT size FROM publication").scalar_one()
     assert size == 315
     paths = [path for path in ledger.tiles.paths() if not _is_older(path, size)]
-    assert len(paths) == 5
+    assert len(paths) == 5 + 4  # and a map delta for each map head
     for path in paths:
         file = ledger.root / "log" / path
         good = file.read_bytes()
@@ -178,6 +178,38 @@ def test_every_missing_or_shortened_file_is_found(ledger: Ledger) -> None:
         file.unlink()
         assert found(check(ledger)) == ("file", path)
         file.write_bytes(good)
+
+
+def test_a_map_delta_where_no_map_head_stands_is_found(ledger: Ledger) -> None:
+    ledger.tiles.write_immutable("map/delta/314", ledger.tiles.read("map/delta/314"))
+    ledger.tiles.write_immutable("map/delta/x001/000", b"of a batch that is not published")
+    assert check(ledger).is_good
+    ledger.tiles.write_immutable("map/delta/313", b"")
+    assert found(check(ledger)) == ("file", "map/delta/313")
+
+
+def test_a_map_delta_is_compared_before_its_batch_is_published(ledger: Ledger) -> None:
+    """A crash between the commit and the publication: no delta, or the right one."""
+    sequencer = ledger.sequencer(cosigners=[])
+    ledger.clock.advance(60_000)
+    with pytest.raises(QuorumError):
+        sequencer.run_once()
+    (path,) = set(ledger.tiles.paths()) - set(check_paths(ledger))
+    report = check(ledger)
+    assert report.is_good
+    assert report.checked["map deltas"] == 5
+    file = ledger.root / "log" / path
+    good = file.read_bytes()
+    file.write_bytes(good + b"\0")
+    assert found(check(ledger)) == (f"bytes from {len(good)}", path)
+    file.unlink()
+    assert check(ledger).checked["map deltas"] == 4
+
+
+def check_paths(ledger: Ledger) -> list[str]:
+    """All files but the newest map delta."""
+    newest = max(path for path in ledger.tiles.paths() if path.startswith("map/"))
+    return [path for path in ledger.tiles.paths() if path != newest]
 
 
 def _is_older(path: str, size: int) -> bool:

@@ -294,6 +294,7 @@ def test_growth_across_65536_writes_three_levels() -> None:
         "tile/0/256.p/4",
         "tile/1/000",
         "tile/2/000.p/1",
+        "map/delta/x065/539",
     ]
     assert decode_bundle(written["tile/entries/255"], 256)[:250] == entries[65_280:]
     assert written["tile/2/000.p/1"] == tree.read_hash(16, 0)

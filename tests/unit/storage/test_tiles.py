@@ -43,8 +43,34 @@ def test_a_tile_never_changes(store: DirectoryTileStore) -> None:
     assert [file.name for file in (store.root / "tile/0").iterdir()] == ["000"]
 
 
+def test_map_deltas_lie_beside_the_tiles(store: DirectoryTileStore) -> None:
+    store.write_immutable("tile/0/000.p/1", b"hash")
+    for _ in range(2):
+        store.write_immutable("map/delta/x001/234", b"delta")
+    assert read_tile(store, "map/delta/x001/234") == b"delta"
+    assert sorted(store.paths()) == ["map/delta/x001/234", "tile/0/000.p/1"]
+    with pytest.raises(FileConflictError, match="exists with other contents"):
+        store.write_immutable("map/delta/x001/234", b"another")
+    with pytest.raises(TileMissingError, match="map/delta/000 is missing"):
+        read_tile(store, "map/delta/000")
+
+
 @pytest.mark.parametrize(
-    "path", ["../keys/log.key", "tile/0/../../x", "checkpoint", "/tile/0/000", "tile/0/000.p/256"]
+    "path",
+    [
+        "../keys/log.key",
+        "tile/0/../../x",
+        "checkpoint",
+        "/tile/0/000",
+        "tile/0/000.p/256",
+        "map/delta/../../keys/log.key",
+        "map/delta/000.p/1",
+        "map/delta/1",
+        "map/delta/x000/001",
+        "map/delta/",
+        "map/000",
+        "/map/delta/000",
+    ],
 )
 def test_no_path_leaves_the_directory(store: DirectoryTileStore, path: str) -> None:
     with pytest.raises(TilePathError):
