@@ -1,6 +1,6 @@
 #!/bin/sh
 # Sets up .venv for running ("run") or for testing ("test"): nothing outside this folder is touched,
-# except that the tests' browser is installed through apt when we are root and it is missing.
+# except that the tests' browser and strace are installed through apt when we are root and they are missing.
 # Says in one line what is missing when it cannot go on. Running it again costs a fraction of a second.
 set -eu
 cd "$(dirname "$0")/.."
@@ -76,9 +76,16 @@ install_browser() {
     browser >/dev/null || stop "the tests need Chromium: Debian: apt install chromium; Ubuntu: snap install chromium; or name one with CHROMIUM=..."
 }
 
+# Without it the tests of system calls are skipped (they fail where CI is set), and all others run.
+install_strace() {
+    command -v strace >/dev/null 2>&1 && return
+    as_root && { say "installing strace with apt (for the tests of failing system calls)"; apt_install strace || true; }
+    command -v strace >/dev/null 2>&1 || say "note: no strace here, so the tests of failing system calls are skipped (apt install strace)"
+}
+
 make_environment
 case $mode in
     run) [ -n "$(find .venv -maxdepth 1 -name ".installed-test-$(stamp_of test)" 2>/dev/null)" ] || install_packages run; install_noble ;;
-    test) install_packages test; install_noble; install_browser ;;
+    test) install_packages test; install_noble; install_browser; install_strace ;;
     *) stop "unknown mode '$mode': expected run or test" ;;
 esac

@@ -17,7 +17,7 @@ from hypothesis import HealthCheck, settings
 
 from tests.support.clock import FrozenClock
 
-pytest_plugins = ["tests.support.databases"]
+pytest_plugins = ["tests.support.databases", "tests.support.tried"]
 
 settings.register_profile(
     "project",

@@ -50,6 +50,7 @@ Dialect = Literal["sqlite", "postgresql"]
 
 _WRITES: Final = "provenance_writes"
 _WAL_ATTEMPTS: Final = 50
+_TURNS: Final = ("SQLITE_BUSY", "SQLITE_LOCKED", "SQLITE_PROTOCOL")
 
 
 class Database:
@@ -261,8 +262,10 @@ def _enable_wal(cursor: Any) -> None:
     for attempt in range(_WAL_ATTEMPTS):
         try:
             mode = cursor.execute("PRAGMA journal_mode = WAL").fetchone()[0]
-        except sqlite3.OperationalError:
-            if attempt == _WAL_ATTEMPTS - 1:
+        except sqlite3.OperationalError as error:
+            # A full or failing disk does not get better within a second: only turns are waited for.
+            name = getattr(error, "sqlite_errorname", "")
+            if attempt == _WAL_ATTEMPTS - 1 or not name.startswith(_TURNS):
                 raise
             time.sleep(0.02)
             continue

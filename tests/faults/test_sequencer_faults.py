@@ -9,17 +9,14 @@ from pathlib import Path
 
 import pytest
 
-from merkle.checkpoint import Checkpoint, parse_checkpoint
+from merkle.checkpoint import parse_checkpoint
 from merkle.note import parse_note
-from merkle.tiles import TileHashReader
-from merkle.tree import root_at
-from provenance.services.checking import fsck
 from provenance.services.recovery import SequencerRefusalError
 from provenance.services.sequencing import Sequencer
 from provenance.storage import log
 from provenance.storage.leases import LeaseLostError
 from provenance.storage.session import Database
-from provenance.storage.tiles import read_tile
+from tests.faults.evidence import audit, require_one_history, seen
 from tests.faults.stores import (
     Breaker,
     FaultyDatabase,
@@ -27,40 +24,9 @@ from tests.faults.stores import (
     FaultyTiles,
     Mode,
 )
-from tests.support.builders import ORIGIN, Actor, World, item_event
+from tests.support.builders import Actor, World, item_event
 from tests.support.databases import PostgresServer
-from tests.support.ledger import COSIGNER, SIGNER, Ledger
-
-
-def audit(ledger: Ledger) -> dict[str, int]:
-    """Everything derived again; what was counted."""
-    report = fsck(
-        ledger.database,
-        ledger.tiles,
-        ORIGIN,
-        SIGNER.vkey,
-        last_signed=ledger.last_signed,
-        cosigners=[COSIGNER.vkey],
-    )
-    assert report.difference is None, report.difference
-    return report.checked
-
-
-def seen(ledger: Ledger) -> set[Checkpoint]:
-    """Every checkpoint that could have been seen outside the process by now."""
-    with ledger.database.read() as connection:
-        publication = log.read_publication(connection)
-    notes = [ledger.last_signed.read(), ledger.tiles.read_checkpoint()]
-    notes += [] if publication is None else [publication.note]
-    return {parse_checkpoint(parse_note(note).text) for note in notes if note is not None}
-
-
-def require_one_history(ledger: Ledger, checkpoints: set[Checkpoint]) -> None:
-    """All of them are states of the log as it now is: no two disagree."""
-    size = max(checkpoint.size for checkpoint in checkpoints)
-    reader = TileHashReader(lambda path: read_tile(ledger.tiles, path), size)
-    for checkpoint in checkpoints:
-        assert root_at(checkpoint.size, reader) == checkpoint.root, checkpoint
+from tests.support.ledger import Ledger
 
 
 @contextmanager

@@ -8,6 +8,7 @@ import pytest
 
 from tests.conftest import NetworkClosedError
 from tests.support.clock import START, FrozenClock
+from tests.support.tried import Tried
 
 
 @pytest.mark.parametrize("host", ["192.0.2.1", "2001:db8::1", "example.org"])
@@ -33,3 +34,14 @@ def test_time_stands_still_unless_moved(clock: FrozenClock) -> None:
     assert clock() == clock() == START
     assert clock.advance(1_500) == START + 1_500
     assert clock.seconds == START // 1000 + 1
+
+
+def test_a_loss_fails_the_test_and_stands_in_the_summary() -> None:
+    rows: list[object] = []
+    tried = Tried("a fault", lambda _, row: rows.append(row))
+    tried.row("killed", 3)
+    with pytest.raises(AssertionError, match=r"killed: lost \['one'\]"):
+        tried.row("killed", 3, ["one"])
+    with pytest.raises(AssertionError, match="never came to the fault"):
+        tried.row("killed", 0)
+    assert rows[1] == ["a fault", "killed", 3, ["one"], ""]

@@ -167,3 +167,14 @@ def test_an_unreachable_database_is_an_outage(tmp_path: Path) -> None:
         connection.execute(text("SELECT 1"))
     assert isinstance(refused.value, UnavailableError)
     assert refused.value.remedy
+
+
+def test_a_disk_that_fails_is_reported_at_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Waiting for a turn is for other processes that open the file, not for a broken disk."""
+    (tmp_path / "x.sqlite-wal").mkdir()
+    monkeypatch.setattr("time.sleep", lambda _: pytest.fail("waited"))
+    database = Database.open(f"sqlite:///{tmp_path / 'x.sqlite'}")
+    with pytest.raises(StoreUnavailableError, match="disk"), database.write() as connection:
+        connection.execute(text("CREATE TABLE t (a)"))
