@@ -11,6 +11,7 @@ from provenance.cli.operate import build_verifier, fsck, init
 from provenance.cli.parties import key, party
 from provenance.cli.serve import sequence, serve
 from provenance.cli.verify import verify
+from provenance.cli.witness import witness
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
@@ -21,5 +22,6 @@ def main() -> None:
 
 for _command in (
     *(serve, init, demo, party, key, seal, upload, verify, fsck, bench, build_verifier, sequence),
+    witness,
 ):
     main.add_command(_command)

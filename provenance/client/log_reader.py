@@ -33,8 +33,8 @@ from merkle.tiles import (
     TILE_WIDTH,
     TileAddress,
     decode_bundle,
-    entries_path,
 )
+from provenance.domain.delta import delta_path
 from provenance.domain.errors import DomainError
 from provenance.domain.log_source import (
     LogFileMissingError,
@@ -106,8 +106,7 @@ class LogReader:
 
     def map_delta(self, index: int) -> bytes:
         """See `LogSource.map_delta`."""
-        place = entries_path(index).removeprefix("tile/entries/")  # the same spelling of numbers
-        return self.read(f"map/delta/{place}", self._max_delta_bytes)
+        return self.read(delta_path(index), self._max_delta_bytes)
 
     def tile(self, level: int, index: int, size: int) -> bytes:
         """See `LogSource.tile`. Raises ArgumentError for a tile that such a log does not have."""

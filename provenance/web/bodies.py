@@ -129,7 +129,7 @@ def _begin() -> None:
             if connection is not None:
                 _stop_listening(connection)  # the thread is not held for what will not be read
             raise
-        held.enter_context(_hanging_up(connection, BODY_SECONDS))
+        held.enter_context(hanging_up(connection, BODY_SECONDS))
         g.body = held.pop_all()
 
 
@@ -140,7 +140,7 @@ def _end(_error: BaseException | None) -> None:
 
 
 @contextmanager
-def _hanging_up(connection: socket.socket | None, seconds: float) -> Iterator[None]:
+def hanging_up(connection: socket.socket | None, seconds: float) -> Iterator[None]:
     """Stop listening to `connection` after `seconds`: a read that waits for more then sees the end.
 
     A reader cannot look at the clock itself, because one read may wait for many small pieces. What

@@ -110,6 +110,7 @@ def serving_files(files: Mapping[str, bytes], prefix: str = "/log") -> Iterator[
 
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
+        disable_nagle_algorithm = True  # head and body go out in two pieces
 
         def setup(self) -> None:
             super().setup()

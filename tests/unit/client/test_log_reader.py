@@ -175,7 +175,7 @@ def test_a_slow_sender_meets_the_time_limit(server: FileServer) -> None:
 
 
 def test_a_missing_file_is_said_to_be_missing(reader: LogReader, server: FileServer) -> None:
-    with pytest.raises(LogFileMissingError, match="no file tile/entries/003$"):
+    with pytest.raises(LogFileMissingError, match=r"no file tile/entries/003$"):
         everything(reader, 768, 1000, 1024)
     with pytest.raises(LogFileMissingError, match=r"no file tile/entries/003\.p/32$"):
         everything(reader, 768, 800, 800)
