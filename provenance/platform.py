@@ -190,7 +190,7 @@ class Platform:
             self.database,
             self.tiles,
             LastSigned(settings.keys / "last-signed"),
-            signer=NoteSigner(self.origin, self.keys.log),
+            signers=(NoteSigner(self.origin, self.keys.log),),
             policy=self.policy,
             cosigners=(ClockCosigning(cosigner, self.clock),),
             clock=self.clock,

@@ -147,8 +147,9 @@ class _Log:
 class Sequencer:
     """See the module text. One instance belongs to one thread.
 
-    `signer` signs checkpoints; its name is the log's origin and its key stands in `policy`, which
-    also names the witnesses and the quorum without which nothing is published. `clock` gives
+    `signers` all sign each checkpoint: one, two while the log's key passes on, and perhaps a
+    post-quantum one. Their name is the log's origin and their keys stand in `policy`, which also
+    names the witnesses and the quorum without which nothing is published. `clock` gives
     milliseconds since 1970. `holder` names this process in the lease, for people.
     """
 
@@ -158,30 +159,31 @@ class Sequencer:
         tiles: TileStore,
         last_signed: LastSigned,
         *,
-        signer: Signer,
+        signers: Sequence[Signer],
         policy: Policy,
         cosigners: Sequence[Cosigning],
         clock: Callable[[], int],
         holder: str,
         options: SequencerOptions | None = None,
     ) -> None:
-        self.origin = signer.name
+        self.origin = signers[0].name
         self.options = options or SequencerOptions()
         self._database = database
         self._tiles = tiles
         self._last_signed = last_signed
-        self._signer = signer
+        self._signers = tuple(signers)
         self._policy = policy
         self._cosigners = tuple(cosigners)
         self._clock = clock
         self._holder = holder
         self._log_verifiers = policy.log_verifiers(self.origin, verify_ed25519)
         self._witness_verifiers = policy.witness_verifiers(verify_ed25519)
-        if signer.key_id not in {judge.key_id for judge in self._log_verifiers}:
-            raise SequencerRefusalError(
-                f"the log key of {self.origin} has id {signer.key_id.hex()}",
-                "the policy that readers are given does not list it",
-            )
+        for signer in self._signers:
+            if signer.key_id not in {log.key.key_id for log in policy.log_named(self.origin)}:
+                raise SequencerRefusalError(
+                    f"the log key of {self.origin} has id {signer.key_id.hex()}",
+                    "the policy that readers are given does not list it",
+                )
         self._lease: Lease | None = None
         self._log: _Log | None = None
 
@@ -303,7 +305,7 @@ class Sequencer:
             return self._publish(found.state, found.growth, found.keymap)
         assert publication is not None  # noqa: S101 -- recover has compared it with the state
         self._log = _Log(found.state, found.position, found.keymap, publication.published_at)
-        if self._tiles.read_checkpoint() != publication.note:
+        if self._tiles.read_checkpoint() != publication.note or self._unsigned(publication.note):
             return self._refresh()
         return None
 
@@ -332,7 +334,7 @@ class Sequencer:
         """Steps 3 and 4, then the rest."""
         after = growth.after
         checkpoint = Checkpoint(self.origin, after.size, after.root)
-        note = sign_note(checkpoint.format(), [self._signer])
+        note = sign_note(checkpoint.format(), self._signers)
         with self._database.write() as connection:
             new = LogState(
                 size=after.size,
@@ -391,7 +393,7 @@ class Sequencer:
     def _cosign(self, state: LogState) -> Publication:
         """The signed checkpoint with enough good cosignatures. Raises QuorumError."""
         now = self._clock()
-        note = parse_note(state.note)
+        note = self._sign_more(parse_note(state.note))
         lines: list[NoteSignature] = []
         for cosigner in self._cosigners:
             try:
@@ -408,6 +410,23 @@ class Sequencer:
                 f"{self._policy.quorum} needs more than {sorted(names) or 'no cosignature'}"
             )
         return Publication(state.size, whole, now)
+
+    def _sign_more(self, note: Note) -> Note:
+        """The note with the lines of signers that came after it was first signed.
+
+        So a checkpoint that was signed under one key is soon shown under its successor too, even
+        where nothing new is ever logged.
+        """
+        text = note.text.encode()
+        return note.with_signatures(
+            NoteSignature(one.name, one.key_id, one.sign(text))
+            for one in self._unsigned(note.format())
+        )
+
+    def _unsigned(self, note: bytes) -> list[Signer]:
+        """The signers of which a note bears no line."""
+        signed = {(line.name, line.key_id) for line in parse_note(note).signatures}
+        return [one for one in self._signers if (one.name, one.key_id) not in signed]
 
     def _fetch(self, path: str) -> bytes:
         return read_tile(self._tiles, path)

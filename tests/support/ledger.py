@@ -14,7 +14,7 @@ from pathlib import Path
 
 from sqlalchemy import update
 
-from merkle.note import KIND_COSIGNATURE, KIND_ED25519, VerifierKey
+from merkle.note import KIND_COSIGNATURE, KIND_ED25519, Signer, VerifierKey
 from merkle.policy import Log, Policy, Witness
 from merkle.tiles import encode_bundle
 from provenance.crypto.signing import Cosigner, NoteSigner, PrivateKey
@@ -74,13 +74,14 @@ class Ledger:
         cosigners: Sequence[Cosigning] | None = None,
         policy: Policy | None = None,
         holder: str = "test",
+        signers: Sequence[Signer] = (SIGNER,),
     ) -> Sequencer:
         """A new sequencer, with any of its parts exchanged."""
         return Sequencer(
             database or self.database,
             tiles or self.tiles,
             last_signed or self.last_signed,
-            signer=SIGNER,
+            signers=signers,
             policy=policy or make_policy(),
             cosigners=(ClockCosigning(COSIGNER, self.clock),) if cosigners is None else cosigners,
             clock=self.clock,
