@@ -76,6 +76,14 @@ class Settings:
     """With no new entry the same checkpoint is cosigned again this often: it stays fresh."""
     lease_s: int = 10
     """A sequencer that has not renewed its lease for so long has lost it."""
+    publication: str = "wait"
+    """``wait``: a checkpoint is published when the policy's quorum has cosigned it. ``upgrade``:
+    at once, and again as cosignatures come; readers who demand the quorum wait for them."""
+    witness_timeout_ms: int = 2_000
+    """How long a witness or a mirror may take for one answer."""
+    mirrors: str = ""
+    """Addresses of copies of the log, separated by commas: ``<address>/checkpoint`` is compared
+    with what we signed."""
     database_timeout_ms: int = 10_000
     """How long a writer waits for another one before it answers "unavailable"."""
 
@@ -88,6 +96,10 @@ class Settings:
             check_origin(self.origin)
         _check_database(self.database)
         _check_base_url(self.base_url)
+        if self.publication not in {"wait", "upgrade"}:
+            raise _refused("publication", self.publication, "wait or upgrade")
+        for url in self.mirror_urls:
+            _check_mirror(url)
         if not self.operator_name.strip() or len(self.operator_name) > 200:
             raise _refused("operator_name", self.operator_name, "a name of 1 to 200 characters")
 
@@ -125,6 +137,11 @@ class Settings:
         return self.base_url or f"http://{host}:{self.port}"
 
     @property
+    def mirror_urls(self) -> tuple[str, ...]:
+        """The addresses in `mirrors`."""
+        return tuple(url.strip() for url in self.mirrors.split(",") if url.strip())
+
+    @property
     def keys(self) -> Path:
         """Directory of ``log.key``, ``clock.key`` and ``operator.key``, mode 0700."""
         return self.data / "keys"
@@ -155,6 +172,7 @@ _RANGES: Final = (
     ("publish_interval_ms", 10, 30_000),
     ("cosign_refresh_s", 1, 43_200),
     ("lease_s", 2, 30),
+    ("witness_timeout_ms", 50, 15_000),
     ("database_timeout_ms", 100, 60_000),
 )
 
@@ -212,6 +230,12 @@ def _check_base_url(url: str) -> None:
         raise _refused("base_url", url, "http(s)://HOST[:PORT][/PATH] without a slash at the end")
     if parts.query or parts.fragment or "@" in parts.netloc:
         raise _refused("base_url", url, "no query, no fragment and no user name in it")
+
+
+def _check_mirror(url: str) -> None:
+    parts = urlsplit(url)
+    if parts.scheme not in {"http", "https"} or not parts.netloc or "@" in parts.netloc:
+        raise _refused("mirrors", url, "http(s)://HOST[:PORT][/PATH], several separated by commas")
 
 
 def _refused(name: str, found: str, expected: str) -> SettingsError:

@@ -22,13 +22,14 @@ Two processes may initialise at once: a lock on the directory makes them take tu
 from __future__ import annotations
 
 import fcntl
+import logging
 import os
 import secrets
 import socket
 import stat
 import time
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import cached_property
 from hashlib import sha256
@@ -39,10 +40,18 @@ from merkle.errors import PolicyError
 from merkle.note import KIND_ED25519, VerifierKey
 from merkle.policy import Log, Policy, Witness
 from merkle.tree import root_of
+from provenance.client.witness import HttpMirror, HttpWitness
 from provenance.config import Settings, check_origin
 from provenance.crypto.errors import KeyFileError
 from provenance.crypto.integrity import add_proof
-from provenance.crypto.signing import Cosigner, NoteSigner, PrivateKey, load_key, save_key
+from provenance.crypto.signing import (
+    Cosigner,
+    NoteSigner,
+    PrivateKey,
+    load_key,
+    save_key,
+    verify_ed25519,
+)
 from provenance.domain import canonical
 from provenance.domain.context import EPCIS_CONTEXT, PROV_CONTEXT
 from provenance.domain.errors import DomainError
@@ -52,8 +61,15 @@ from provenance.domain.party import operator_uri, party_registered
 from provenance.domain.proof import format_method
 from provenance.domain.seal import new_seal
 from provenance.services.capture import Capture, Limits
+from provenance.services.forks import ForkWatch, LogForkedError
 from provenance.services.proving import Prover
-from provenance.services.sequencing import ClockCosigning, Sequencer, SequencerOptions
+from provenance.services.sequencing import (
+    ClockCosigning,
+    QuorumError,
+    Sequencer,
+    SequencerOptions,
+)
+from provenance.services.witnessing import Witnesses, make_feeders
 from provenance.storage import schema
 from provenance.storage.files import DurableDirectory
 from provenance.storage.log import read_state
@@ -65,6 +81,8 @@ LOG_KEY: Final = "log.key"
 CLOCK_KEY: Final = "clock.key"
 OPERATOR_KEY: Final = "operator.key"
 KEY_FILES: Final = (LOG_KEY, CLOCK_KEY, OPERATOR_KEY)
+
+_logger = logging.getLogger(__name__)
 
 
 class PlatformError(DomainError):
@@ -138,6 +156,14 @@ class Platform:
         # Made here, not when first used: threads that ask at once would each load a map.
         self.prover = Prover(self.database, self.tiles, self.origin)
         """Builds passports; holds the map of the published log in memory once asked."""
+        self.forks = ForkWatch(
+            self.database,
+            self.tiles,
+            policy.log_verifiers(origin, verify_ed25519),
+            origin,
+            self.clock,
+        )
+        """Compares checkpoints that others hold with this log."""
 
     @classmethod
     def open(cls, settings: Settings) -> Platform:
@@ -186,6 +212,10 @@ class Platform:
         """The one that makes the log grow; for one thread of one process."""
         settings = self.settings
         cosigner = Cosigner(f"{self.origin}/clock", self.keys.clock)
+        timeout_ms = settings.witness_timeout_ms
+        feeders = make_feeders(
+            self.policy, lambda url: HttpWitness(url, timeout_ms=timeout_ms), self.clock
+        )
         return Sequencer(
             self.database,
             self.tiles,
@@ -200,7 +230,12 @@ class Platform:
                 lease_ms=settings.lease_s * 1000,
                 refresh_ms=settings.cosign_refresh_s * 1000,
                 interval_ms=settings.publish_interval_ms,
+                publication="wait" if settings.publication == "wait" else "upgrade",
+                # Room for one 409 and the request that it calls for.
+                witness_wait_ms=2 * timeout_ms,
             ),
+            witnesses=Witnesses(feeders, self.clock),
+            mirrors={url: HttpMirror(url, timeout_ms=timeout_ms) for url in settings.mirror_urls},
         )
 
     def close(self) -> None:
@@ -239,16 +274,30 @@ def initialise(settings: Settings) -> None:
 def _begin(platform: Platform) -> None:
     """Genesis, the operator's registration, and the checkpoint that shows it.
 
-    While another process holds the sequencer's lease, that one does the publishing.
+    While another process holds the sequencer's lease, that one does the publishing. So does the
+    sequencer of `provenance serve` where witnesses have not cosigned yet: one that checks the map
+    reads our tiles over HTTP and cannot before the web workers are up. A log that has forked is
+    opened as it is, so that readers can be told.
     """
-    started = platform.sequencer.start()
+    sequencer = platform.sequencer
     try:
+        started = _try(sequencer.start)
         _register_operator(platform)
         if started:
-            platform.sequencer.run_once()
+            _try(sequencer.run_once)
     finally:
-        if started:
-            platform.sequencer.release()
+        sequencer.release()
+
+
+def _try(step: Callable[[], Any]) -> bool:
+    """Did it come to something? Waiting for witnesses is no failure, and a fork is told later."""
+    try:
+        return bool(step())
+    except QuorumError as error:
+        _logger.warning("the first checkpoints wait for their cosignatures: %s", error)
+    except LogForkedError as error:
+        _logger.error("%s", error)  # noqa: TRY400  the message says it all
+    return False
 
 
 @contextmanager

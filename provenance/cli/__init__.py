@@ -7,6 +7,7 @@ import click
 from provenance.cli.bench import bench
 from provenance.cli.demo import demo
 from provenance.cli.files import seal, upload
+from provenance.cli.fork import fork
 from provenance.cli.operate import build_verifier, fsck, init
 from provenance.cli.parties import key, party
 from provenance.cli.serve import sequence, serve
@@ -21,7 +22,7 @@ def main() -> None:
 
 
 for _command in (
-    *(serve, init, demo, party, key, seal, upload, verify, fsck, bench, build_verifier, sequence),
-    witness,
+    *(serve, init, demo, party, key, seal, upload, verify, fsck, fork, bench, build_verifier),
+    *(witness, sequence),
 ):
     main.add_command(_command)

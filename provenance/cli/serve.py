@@ -29,6 +29,7 @@ from provenance.cli.output import note, spoken_errors
 from provenance.config import PREFIX, Settings
 from provenance.domain.errors import DomainError
 from provenance.platform import Platform, initialise
+from provenance.services.forks import LogForkedError
 
 ROOT = Path(__file__).resolve().parents[2]
 _STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT)
@@ -88,6 +89,10 @@ def sequence() -> None:
     platform = Platform.open(Settings.load(os.environ))
     try:
         platform.sequencer.run(stop)
+    except LogForkedError as error:
+        # Nothing is signed any more, but readers must be told: the web workers go on.
+        note(f"the log has stopped for good: {error}")
+        stop.wait()
     finally:
         platform.close()
 

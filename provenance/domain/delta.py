@@ -32,8 +32,7 @@ from typing import Final
 
 from merkle.errors import MapProofError, TilePathError
 from merkle.hashing import EMPTY_ROOT, HASH_SIZE
-from merkle.keymap import PartialMap
-from merkle.mapnode import KEY_SIZE
+from merkle.keymap import KEY_SIZE, PartialMap
 from merkle.tiles import format_index
 from merkle.tree import Edge
 from provenance.domain.chain import Link

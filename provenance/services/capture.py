@@ -4,6 +4,8 @@
 
 Append, in the order that keeps it true under concurrent uploads (storage/session.py):
 
+0. a log that has stopped (:mod:`provenance.services.forks`) accepts nothing that it could never
+   publish;
 1. lock the signers' party rows (shared, or alone where the upload changes a party);
 2. create and lock the subjects; from here on nobody else moves these chains;
 3. the same seal may have come in meanwhile: answer with its receipt;
@@ -43,6 +45,7 @@ from provenance.domain.receipt import ReceiptEvent
 from provenance.services.admission import Admission, Clock, KnownSeal, Limits, Upload
 from provenance.services.appending import Appending, Plan
 from provenance.services.attaching import Attachment, attach
+from provenance.services.forks import require_accepting
 from provenance.services.receipts import pack_receipt, sign_receipt, unpack_receipt
 from provenance.storage import events as event_rows
 from provenance.storage.errors import StoreConflictError
@@ -135,6 +138,7 @@ class Capture:
 
     def _append(self, upload: Upload) -> Accepted:
         with self._database.write() as connection:
+            require_accepting(connection)
             appending = Appending(connection, self._origin, self._clock, upload)
             appending.lock()
             if upload.seal is not None:

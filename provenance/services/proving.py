@@ -38,9 +38,11 @@ from provenance.domain.canonical import MAX_BUNDLE_BYTES
 from provenance.domain.chain import Link, decode_link, subject_key
 from provenance.domain.errors import TooLargeError, UnavailableError
 from provenance.domain.event import Event, subjects_of
+from provenance.domain.fork import parse_fork
 from provenance.domain.ledger import MapHead, decode_entry, map_value
 from provenance.domain.party import operator_uri
 from provenance.domain.passport import (
+    MAX_FORKS,
     AbsentSubject,
     BundledEvent,
     MapEntry,
@@ -56,6 +58,7 @@ from provenance.storage import log
 from provenance.storage.disclosures import read_disclosures
 from provenance.storage.errors import StoreInconsistentError
 from provenance.storage.events import read_seals
+from provenance.storage.forks import read_forks
 from provenance.storage.histories import HistoryRow, count_links, read_histories
 from provenance.storage.log import Publication
 from provenance.storage.session import Connection, Database
@@ -152,6 +155,15 @@ class Prover:
             publication = _read_publication(connection)
         return publication.size, publication.note
 
+    def seen(self) -> tuple[bytes, bytes]:
+        """What a passport stands on: the published note, and the names of the evidence that it
+        must carry (their hashes in a row). Raises as `published`.
+        """
+        with self._database.read() as connection:
+            publication = _read_publication(connection)
+            forks = read_forks(connection, MAX_FORKS)
+        return publication.note, b"".join(fork.hash for fork in forks)
+
     def is_covered(self, upload_id: int) -> bool:
         """Are all links of an accepted upload published? False for an upload that is not there."""
         with self._database.read() as connection:
@@ -187,6 +199,7 @@ class Prover:
             collection.require_room()
             seals = self._load_seals(connection, collection.uploads())
             disclosures = read_disclosures(connection, collection.concealing())
+            forks = [parse_fork(row.evidence) for row in read_forks(connection, MAX_FORKS)]
         reader = self.reader(size)
         with self._lock:
             self.require_size(size)
@@ -210,6 +223,7 @@ class Prover:
             subjects=subjects,
             seals=tuple(one.seal for one in seals.values()),
             events=bundled,
+            forks=tuple(forks),
         ).to_json()
 
     # The map

@@ -9,12 +9,16 @@ import json
 from collections.abc import Sequence
 from typing import Any
 
+from merkle.proofs import prove_consistency
+from merkle.tiles import TileHashReader
 from provenance.domain.party import Party
 from provenance.domain.seal_line import SealLine
 from provenance.services.receipts import unpack_receipt
 from provenance.storage import events as event_rows
+from provenance.storage import log
 from provenance.storage import parties as party_rows
 from provenance.storage import seals as seal_rows
+from provenance.storage import tiles as storage_tiles
 from provenance.storage.session import Database
 from provenance.storage.tiles import TileMissingError, TileStore, require_path
 
@@ -44,6 +48,18 @@ def list_seals(database: Database, *, after: int, limit: int) -> Sequence[SealLi
     """Published uploads beyond the log index `after`, in the order of the log, with their seals."""
     with database.read() as connection:
         return seal_rows.read_page(connection, after, limit)
+
+
+def find_consistency(
+    database: Database, tiles: TileStore, old: int, new: int
+) -> list[bytes] | None:
+    """The consistency proof between two sizes, 0 < old <= new; None beyond the published log."""
+    with database.read() as connection:
+        publication = log.read_publication(connection)
+    if publication is None or new > publication.size:
+        return None
+    reader = TileHashReader(lambda path: storage_tiles.read_tile(tiles, path), publication.size)
+    return prove_consistency(old, new, reader)
 
 
 def read_tile(tiles: TileStore, path: str) -> bytes | None:

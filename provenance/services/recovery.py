@@ -60,17 +60,21 @@ CHECKPOINT_FILE = "the published checkpoint file"
 LAST_SIGNED = "the copy of the last signed checkpoint beside the keys"
 
 
+_RESTORE = (
+    "A tree smaller than or different from one that was signed before would be a fork of the log. "
+    "Restore database, tiles and keys that belong together (docs: restore drill), and run "
+    "`provenance fsck`"
+)
+
+
 class SequencerRefusalError(DomainError):
     """The sequencer must not sign: what it signed before and what it finds do not go together."""
 
-    def __init__(self, one: str, other: str) -> None:
-        super().__init__(
-            f"refusing to sign: {one}, but {other}. A tree smaller than or different from one that "
-            "was signed before would be a fork of the log. Restore database, tiles and keys that "
-            "belong together (docs: restore drill), and run `provenance fsck`"
-        )
+    def __init__(self, one: str, other: str, remedy: str = _RESTORE) -> None:
+        super().__init__(f"refusing to sign: {one}, but {other}. {remedy}")
         self.one = one
         self.other = other
+        self.remedy = remedy
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,6 +4,10 @@ One at a time, under a lease with a fencing token; a second one waits and takes 
 expires. What a batch is worth is decided at one point, the compare-and-swap of step 3. The order of
 durable writes, and what a crash after each leaves:
 
+0. Before anything else, once for each lease: every witness and every mirror is asked what it holds
+   (:mod:`provenance.services.lookout`). More than this log, or another history: nothing is signed
+   (:mod:`provenance.services.forks`). No transaction of the steps below commits once evidence of
+   that is stored. Nothing is written here but such evidence.
 1. Read, in one snapshot: uploads without an index, in id order, and the states of their subjects.
 2. Work out (:mod:`provenance.services.growth`): entries, map, map head, root; sign the checkpoint.
    Nothing is written yet; a crash loses nothing but work.
@@ -15,13 +19,14 @@ durable writes, and what a crash after each leaves:
    commit, so that it never claims what was not committed.
 5. Tiles and entry bundles, immutable. Before publication: a reader who sees a checkpoint finds all
    its tiles. A crash leaves tiles that nobody asks for yet; writing them again changes nothing.
-6. Cosign, check the quorum, **publish**, one transaction: lease renewed, `publication`, the map
-   leaves of the subjects touched, the uploads' copies of their links dropped, and inside it, before
-   its commit, the checkpoint file. The file goes first because what waits for the row ("is my
-   upload published?") must then find it in the file; and it goes inside because the transaction
-   holds the lease's row: a sequencer that was asleep while another took over can no longer put an
-   older file over a newer one. A crash between the two leaves a file ahead of the row, of a
-   checkpoint that is committed and whose tiles are there; recovery does step 6 again.
+6. Cosign (:mod:`provenance.services.witnessing`), check the quorum, **publish**, one transaction:
+   lease renewed, `publication`, the map leaves of the subjects touched, the uploads' copies of
+   their links dropped, and inside it, before its commit, the checkpoint file. The file goes first
+   because what waits for the row ("is my upload published?") must then find it in the file; and it
+   goes inside because the transaction holds the lease's row: a sequencer that was asleep while
+   another took over can no longer put an older file over a newer one. A crash between the two
+   leaves a file ahead of the row, of a checkpoint that is committed and whose tiles are there;
+   recovery does step 6 again.
 7. Partial tiles whose full tile is published now are discarded. They are copies; nothing depends
    on it.
 
@@ -31,28 +36,46 @@ missing by these same functions. A new batch is begun only when the one before i
 there is never more than one to redo.
 
 No new uploads: no new entry. The same checkpoint is cosigned again when its cosignatures are older
-than `refresh_ms`, so that it stays fresh.
+than `refresh_ms`, so that it stays fresh; a witness that is away then leaves its older line.
 
-Sources: Sunlight (order of lock, tiles, publication), Tessera (file rules), C2SP tlog-tiles.
+Two policies of publication. ``wait``: step 6 waits for the quorum, and what comes after it is added
+when there is nothing else to do. ``upgrade``: step 6 publishes at once, with the log's line and
+the local clock's, and writes the same checkpoint again as cosignatures come; the next batch waits
+for them until the quorum is reached or nobody is left to wait for, or under a steady load no
+checkpoint would ever have one.
+
+Sources: Sunlight (order of lock, tiles, publication), Tessera (file rules, publication policies),
+C2SP tlog-tiles, tlog-witness.
 """
 
 from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Literal, Protocol
 
-from merkle.checkpoint import Checkpoint
+from merkle.checkpoint import Checkpoint, parse_checkpoint
 from merkle.keymap import KeyMap
 from merkle.note import Note, NoteSignature, Signer, open_note, parse_note, sign_note
 from merkle.policy import Policy
-from merkle.tiles import addresses_for
+from merkle.proofs import prove_consistency
+from merkle.tiles import TileHashReader, addresses_for
 from provenance.crypto.signing import Cosigner, verify_ed25519
 from provenance.domain.errors import DomainError
+from provenance.services.forks import ForkWatch, require_whole
 from provenance.services.growth import Growth, Position, decode_upload, grow
+from provenance.services.lookout import Oversight
 from provenance.services.recovery import SequencerRefusalError, recover
+from provenance.services.witnessing import (
+    MOST_AHEAD_S,
+    CosigningError,
+    Proposal,
+    ShowsCheckpoint,
+    Witnesses,
+    witness_verifiers,
+)
 from provenance.storage import keymap as map_rows
 from provenance.storage import leases, log
 from provenance.storage.leases import Lease, LeaseLostError
@@ -73,14 +96,7 @@ __all__ = [
 
 LEASE: str = "sequencer"
 
-_MOST_AHEAD_MS = 60_000
-"""Below the 300 s that verifiers allow (docs/formats.md step 10), above what clocks differ by."""
-
 _logger = logging.getLogger(__name__)
-
-
-class CosigningError(DomainError):
-    """A cosigner did not answer, or said no. The others may be enough."""
 
 
 class QuorumError(DomainError):
@@ -88,7 +104,7 @@ class QuorumError(DomainError):
 
 
 class Cosigning(Protocol):
-    """Somebody who cosigns checkpoints: our own clock, a witness far away."""
+    """Somebody at hand who cosigns checkpoints: our own clock. Witnesses far away are apart."""
 
     def __call__(self, note: Note) -> Sequence[NoteSignature]:
         """Signature lines over the checkpoint `note`, which bears the log's line alone.
@@ -122,6 +138,10 @@ class SequencerOptions:
     """Age of the cosignatures at which the same checkpoint is cosigned again."""
     interval_ms: int = 250
     """Pause between two rounds of `run` that found nothing to do."""
+    publication: Literal["wait", "upgrade"] = "wait"
+    """Wait for the quorum, or publish and upgrade: see the module text."""
+    witness_wait_ms: int = 4_000
+    """How long one step waits for witnesses, but never for more than half a lease."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,7 +161,7 @@ class _Log:
     state: LogState
     position: Position
     keymap: KeyMap
-    cosigned_at: int
+    publication: Publication
 
 
 class Sequencer:
@@ -149,7 +169,8 @@ class Sequencer:
 
     `signers` all sign each checkpoint: one, two while the log's key passes on, and perhaps a
     post-quantum one. Their name is the log's origin and their keys stand in `policy`, which also
-    names the witnesses and the quorum without which nothing is published. `clock` gives
+    names the witnesses and the quorum without which nothing is published. `cosigners` are at hand,
+    `witnesses` far away; `mirrors` are copies of the log, by their address. `clock` gives
     milliseconds since 1970. `holder` names this process in the lease, for people.
     """
 
@@ -165,6 +186,8 @@ class Sequencer:
         clock: Callable[[], int],
         holder: str,
         options: SequencerOptions | None = None,
+        witnesses: Witnesses | None = None,
+        mirrors: Mapping[str, ShowsCheckpoint] | None = None,
     ) -> None:
         self.origin = signers[0].name
         self.options = options or SequencerOptions()
@@ -177,13 +200,16 @@ class Sequencer:
         self._clock = clock
         self._holder = holder
         self._log_verifiers = policy.log_verifiers(self.origin, verify_ed25519)
-        self._witness_verifiers = policy.witness_verifiers(verify_ed25519)
+        self._witness_verifiers = witness_verifiers(policy)
         for signer in self._signers:
             if signer.key_id not in {log.key.key_id for log in policy.log_named(self.origin)}:
                 raise SequencerRefusalError(
                     f"the log key of {self.origin} has id {signer.key_id.hex()}",
                     "the policy that readers are given does not list it",
                 )
+        self._witnesses = witnesses or Witnesses((), clock)
+        watch = ForkWatch(database, tiles, self._log_verifiers, self.origin, clock)
+        self._others = Oversight(database, watch, self._witnesses, mirrors or {}, self.origin)
         self._lease: Lease | None = None
         self._log: _Log | None = None
 
@@ -208,7 +234,10 @@ class Sequencer:
             return None
         try:
             published = None if self._log is not None else self._load()
-            return published or self._sequence() or self._refresh_if_old()
+            self._others.listen()
+            if self._is_waiting:
+                return published or self._sequence() or self._refresh_if_old() or self._upgrade()
+            return published or self._upgrade() or self._sequence() or self._refresh_if_old()
         except BaseException:
             self._log = None
             raise
@@ -224,6 +253,7 @@ class Sequencer:
             try:
                 pause = 0 if self.run_once() is not None else self.options.interval_ms
             except SequencerRefusalError:
+                self._witnesses.stop()
                 raise
             except Exception:
                 _logger.exception("sequencer: round failed; starting again from what is stored")
@@ -234,6 +264,8 @@ class Sequencer:
     def release(self) -> None:
         """Give the lease up, so that the next sequencer need not wait for it to expire."""
         lease, self._lease, self._log = self._lease, None, None
+        self._others.forget()
+        self._witnesses.stop()
         if lease is not None:
             with self._database.write() as connection:
                 leases.release(connection, lease)
@@ -257,6 +289,7 @@ class Sequencer:
                     # Should somebody have deleted the row, its token must not begin anew.
                     above=0 if signed is None else signed.fence,
                 )
+            self._others.forget()
             return self._lease is not None
         if self._lease.expires_at - now <= self.options.lease_ms // 2:
             try:
@@ -267,7 +300,11 @@ class Sequencer:
         return True
 
     def _renew(self, connection: Connection) -> Lease:
-        """Lock the lease for this transaction; whoever has lost it forgets all it knew."""
+        """Lock the lease for this transaction; whoever has lost it forgets all it knew.
+
+        Every transaction that signs or publishes begins here, so here it is seen, too, whether
+        this log may still do so.
+        """
         assert self._lease is not None  # noqa: S101 -- every round begins with _hold_lease
         try:
             self._lease = leases.renew(
@@ -276,6 +313,8 @@ class Sequencer:
         except LeaseLostError:
             self._lease = self._log = None
             raise
+        signed = log.read_state(connection)
+        require_whole(connection, 0 if signed is None else signed.size)
         return self._lease
 
     # Rounds
@@ -287,6 +326,7 @@ class Sequencer:
                 connection, self._tiles, self._last_signed, self._log_verifiers, self.origin
             )
             publication = log.read_publication(connection)
+        self._look_around(publication)
         if found.state is None:
             genesis = grow(
                 Position(),
@@ -304,7 +344,11 @@ class Sequencer:
         if found.growth is not None:
             return self._publish(found.state, found.growth, found.keymap)
         assert publication is not None  # noqa: S101 -- recover has compared it with the state
-        self._log = _Log(found.state, found.position, found.keymap, publication.published_at)
+        self._log = _Log(found.state, found.position, found.keymap, publication)
+        published = parse_note(publication.note)
+        self._witnesses.know(published.text, published.signatures)
+        # What others cosigned for a process that ended before it could write it down.
+        self._ask(published, publication.size, publication.published_at - self.options.refresh_ms)
         if self._tiles.read_checkpoint() != publication.note or self._unsigned(publication.note):
             return self._refresh()
         return None
@@ -314,6 +358,7 @@ class Sequencer:
         known = self._log
         assert known is not None  # noqa: S101 -- loaded at the beginning of the round
         with self._database.read() as connection:
+            require_whole(connection, known.state.size)
             uploads = log.pending_uploads(connection, self.options.max_links)
             if not uploads:
                 return None
@@ -354,14 +399,14 @@ class Sequencer:
         """Steps 5 to 7, by the same code after a commit and after a crash."""
         for path, data in growth.files():
             self._tiles.write_immutable(path, data)
-        publication = self._cosign(state)
+        publication = self._cosign(state, self._clock() - self.options.refresh_ms)
         with self._database.write() as connection:
             self._renew(connection)
             log.write_publication(connection, publication)
             map_rows.write_states(connection, growth.states, state.size)
             log.forget_entries(connection, [upload for upload, _ in growth.indexes])
             self._tiles.write_checkpoint(publication.note)
-        self._log = _Log(state, growth.after, keymap, publication.published_at)
+        self._log = _Log(state, growth.after, keymap, publication)
         self._discard_partials(growth)
         return Published(state.size, publication.note, growth.links)
 
@@ -372,44 +417,130 @@ class Sequencer:
 
     def _refresh_if_old(self) -> Published | None:
         assert self._log is not None  # noqa: S101 -- loaded at the beginning of the round
-        age = self._clock() - self._log.cosigned_at
+        age = self._clock() - self._log.publication.published_at
         # Far ahead of now: cosigned under a clock that has been put right since. Verifiers refuse
         # a checkpoint from the future, so it must not stay until that future has come.
-        if -_MOST_AHEAD_MS < age < self.options.refresh_ms:
+        if -1000 * MOST_AHEAD_S < age < self.options.refresh_ms:
             return None
+        self._others.ask_again(self._propose_published(self._log.publication))
         return self._refresh()
 
     def _refresh(self) -> Published:
         """Publish the same checkpoint under new cosignatures."""
         assert self._log is not None  # noqa: S101 -- loaded at the beginning of the round
-        publication = self._cosign(self._log.state)
+        return self._publish_again(self._cosign(self._log.state, self._clock()))
+
+    def _upgrade(self) -> Published | None:
+        """Add what witnesses have cosigned since the publication; its age is not touched."""
+        known = self._log
+        assert known is not None  # noqa: S101 -- loaded at the beginning of the round
+        published = parse_note(known.publication.note)
+        if not self._is_waiting:
+            self._witnesses.wait(self._is_quorum_with(published.signatures), self._seconds)
+            self._others.hear_alarms()
+        fresh = self._witnesses.lines(published.text)
+        if set(fresh) <= set(published.signatures):
+            return None
+        replaced = {(line.name, line.key_id) for line in fresh}
+        kept = [line for line in published.signatures if (line.name, line.key_id) not in replaced]
+        whole = Note(published.text, (*kept, *fresh)).format()
+        open_note(whole, [*self._log_verifiers, *self._witness_verifiers])
+        return self._publish_again(
+            Publication(known.state.size, whole, known.publication.published_at)
+        )
+
+    def _publish_again(self, publication: Publication) -> Published:
+        """The checkpoint that readers see already, under other cosignatures."""
+        assert self._log is not None  # noqa: S101 -- loaded at the beginning of the round
         with self._database.write() as connection:
             self._renew(connection)
             log.write_publication(connection, publication)
             self._tiles.write_checkpoint(publication.note)
-        self._log.cosigned_at = publication.published_at
+        self._log.publication = publication
         return Published(publication.size, publication.note, 0, refreshed=True)
 
-    def _cosign(self, state: LogState) -> Publication:
-        """The signed checkpoint with enough good cosignatures. Raises QuorumError."""
+    # Cosignatures
+
+    @property
+    def _is_waiting(self) -> bool:
+        return self.options.publication == "wait"
+
+    @property
+    def _seconds(self) -> float:
+        """How long a step waits for witnesses: never so long that the lease would expire."""
+        return min(self.options.witness_wait_ms, self.options.lease_ms // 2) / 1000
+
+    def _cosign(self, state: LogState, newer_than: int) -> Publication:
+        """The signed checkpoint with cosignatures, enough of them unless we publish at once.
+
+        Witnesses whose line is not newer than `newer_than` (milliseconds) are asked for another.
+        Raises QuorumError, SequencerRefusalError.
+        """
         now = self._clock()
         note = self._sign_more(parse_note(state.note))
+        lines = self._cosign_here(note)
+        self._ask(note, state.size, newer_than)
+        if self._is_waiting:
+            self._witnesses.wait(self._is_quorum_with(lines), self._seconds)
+        self._others.hear_alarms()
+        whole = note.with_signatures([*lines, *self._witnesses.lines(note.text)]).format()
+        opened = open_note(whole, [*self._log_verifiers, *self._witness_verifiers])
+        names = self._names(opened.verified)
+        if self._is_waiting and not self._policy.is_satisfied(names):
+            raise QuorumError(
+                f"checkpoint of size {state.size} is not published: the policy's quorum "
+                f"{self._policy.quorum} needs more than {sorted(names) or 'no cosignature'}"
+                + "".join(f"; {trouble}" for trouble in self._witnesses.troubles())
+            )
+        return Publication(state.size, whole, now)
+
+    def _ask(self, note: Note, size: int, newer_than: int) -> None:
+        self._witnesses.ask(self._propose(note, size), newer_than // 1000)
+
+    def _cosign_here(self, note: Note) -> list[NoteSignature]:
         lines: list[NoteSignature] = []
         for cosigner in self._cosigners:
             try:
                 lines += cosigner(note)
             except CosigningError as error:
                 _logger.warning("sequencer: a cosigner failed: %s", error)
-        whole = note.with_signatures(lines).format()
-        opened = open_note(whole, [*self._log_verifiers, *self._witness_verifiers])
-        witnesses = [self._policy.witness_of(line) for line in opened.verified]
-        names = {witness.name for witness in witnesses if witness is not None}
-        if not self._policy.is_satisfied(names):
+        return lines
+
+    def _is_quorum_with(self, lines: Sequence[NoteSignature]) -> Callable[[Collection[str]], bool]:
+        """Is the quorum reached by those of these names, with the local ones among `lines`?"""
+        far = {feeder.name for feeder in self._witnesses.feeders}
+        here = self._names(lines) - far
+        return lambda names: self._policy.is_satisfied(here | set(names))
+
+    def _names(self, lines: Sequence[NoteSignature]) -> set[str]:
+        witnesses = [self._policy.witness_of(line) for line in lines]
+        return {witness.name for witness in witnesses if witness is not None}
+
+    def _propose(self, note: Note, size: int) -> Proposal:
+        """`note` with the log's own lines alone, and proofs from its tiles, which are written."""
+        own = Note(note.text, tuple(s for s in note.signatures if s.name == self.origin))
+        return Proposal(
+            own,
+            parse_checkpoint(note.text),
+            lambda old: prove_consistency(old, size, TileHashReader(self._fetch, size)),
+        )
+
+    def _propose_published(self, publication: Publication | None) -> Proposal | None:
+        if publication is None:
+            return None
+        return self._propose(parse_note(publication.note), publication.size)
+
+    def _look_around(self, publication: Publication | None) -> None:
+        """Step 0. Raises SequencerRefusalError, and QuorumError while too few have answered."""
+        silent = self._others.look_around(self._propose_published(publication), self._seconds)
+        heard = {w.name for w in self._policy.witnesses if f"witness {w.name}" not in silent}
+        if self._is_waiting and silent and not self._policy.is_satisfied(heard):
             raise QuorumError(
-                f"checkpoint of size {state.size} is not published: the policy's quorum "
-                f"{self._policy.quorum} needs more than {sorted(names) or 'no cosignature'}"
+                "nothing is signed before a quorum of witnesses has said what it holds of this "
+                f"log; no answer from {', '.join(sorted(silent))}"
             )
-        return Publication(state.size, whole, now)
+        if not self._hold_lease():
+            raise LeaseLostError("the lease was lost while others were asked what they hold")
 
     def _sign_more(self, note: Note) -> Note:
         """The note with the lines of signers that came after it was first signed.

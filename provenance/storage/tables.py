@@ -262,6 +262,23 @@ forks: Final = Table(
     UniqueConstraint("hash"),
 )
 
+# Checkpoints under our key that are larger than our log when they are shown to us: we signed, and
+# lost, what they state. Stops signing until the log has caught up.
+sightings: Final = Table(
+    "sightings",
+    metadata,
+    Column("id", Id, primary_key=True),
+    # RFC 9162 leaf hash of `note`.
+    Column("hash", LargeBinary, nullable=False),
+    Column("size", BigInteger, nullable=False),
+    # The signed note with the log's good lines alone.
+    Column("note", LargeBinary, nullable=False),
+    Column("source", Text, nullable=False),
+    Column("found_at", BigInteger, nullable=False),
+    UniqueConstraint("hash"),
+    Index("ix_sightings_size", "size"),
+)
+
 # What others said about when a checkpoint existed; asked for first, confirmed later.
 anchors: Final = Table(
     "anchors",

@@ -15,6 +15,7 @@ from provenance.web import (
     compression,
     description,
     display,
+    forks,
     headers,
     health,
     log,
@@ -60,7 +61,7 @@ def create_app(platform: Platform) -> Flask:
     compression.register(app)
     headers.register(app)
     bodies.register(app, platform.settings.max_body_bytes)
-    for part in (batches, parties, subjects, seals, log, health, description, resolver):
+    for part in (batches, parties, subjects, seals, log, forks, health, description, resolver):
         app.register_blueprint(part.blueprint)
     return app
 

@@ -165,6 +165,58 @@ OPERATIONS: dict[str, dict[str, _Operation]] = {
     "/api/v1/log": {
         "get": ("showLog", "The log's name, size and key", {}, {"200": _json("LogSchema", "facts")})
     },
+    "/api/v1/log/checkpoints": {
+        "post": (
+            "uploadCheckpoint",
+            "Hand in a checkpoint that somebody has seen, to be compared with this log",
+            {
+                "requestBody": {
+                    "required": True,
+                    "description": "a signed note, at most 65,536 bytes",
+                    "content": {"text/plain": {"schema": {"type": "string"}}},
+                }
+            },
+            {
+                "200": _json("FindingSchema", "consistent, or known already"),
+                "201": _json("FindingSchema", "it speaks against this log, and is stored"),
+            },
+        )
+    },
+    "/api/v1/log/forks": {
+        "get": (
+            "listForks",
+            "Evidence that this log has forked (prov:ForkEvidence, docs/formats.md)",
+            {},
+            {
+                "200": {
+                    "description": "a list, empty for an honest log",
+                    "content": {
+                        "application/json": {
+                            "schema": {"type": "array", "items": {"type": "object"}}
+                        }
+                    },
+                }
+            },
+        )
+    },
+    "/api/v1/log/consistency": {
+        "get": (
+            "showConsistency",
+            "That one size of the log continues another (RFC 9162 section 2.1.4)",
+            {
+                "parameters": [
+                    {
+                        "name": name,
+                        "in": "query",
+                        "required": True,
+                        "schema": {"type": "integer", "minimum": 1},
+                    }
+                    for name in ("from", "to")
+                ]
+            },
+            {"200": _json("ConsistencySchema", "the proof")},
+        )
+    },
     "/api/v1/policy": {
         "get": (
             "showPolicy",

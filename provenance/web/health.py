@@ -1,7 +1,8 @@
 """Liveness and readiness, for whoever watches the workers.
 
 `/livez`: the process answers. `/readyz`: the database is reachable, the log has been published, and
-the published checkpoint is not older than a day (readers would refuse it).
+the published checkpoint is not older than a day (readers would refuse it), and nobody has shown
+that the log forked (they refuse that too).
 """
 
 from __future__ import annotations
@@ -33,6 +34,7 @@ def show_readiness() -> Response:
     try:
         size, note = platform().prover.published()
         age = _age(note)
+        forks = platform().forks.count()
     except Refusal:
         raise
     except Exception as error:
@@ -42,6 +44,15 @@ def show_readiness() -> Response:
             "The store does not answer.",
             remedy="Look at the server's log; nothing that was acknowledged is lost.",
         ) from error
+    if forks:
+        raise UnavailableError(
+            "log-forked",
+            "The key of this log signed two histories; nothing is published any more.",
+            expected="no evidence of that",
+            found=f"{forks} pieces of evidence",
+            remedy="See `provenance fork show`. Keep the pages up, so that readers are told: let "
+            "a balancer ask /livez.",
+        )
     if age > MAX_AGE_SECONDS:
         raise UnavailableError(
             "checkpoint-stale",

@@ -38,6 +38,7 @@ def show_log() -> Response:
         "checkpoint": "/log/checkpoint",
         "tiles": "/log/tile/",
         "policy": "/api/v1/policy",
+        "forks": service.forks.count(),
     }
     response = answer(LogSchema(), facts)
     response.headers["Cache-Control"] = "no-cache"

@@ -1,9 +1,9 @@
 """Passports ready to send: bundle bytes, entity tag, and the server's own verdict on demand.
 
-A bundle is a function of subject and published checkpoint, so it is kept under (note hash, subject)
-until the next publication pushes it out. The verdict is judged anew when it is a minute old: it
-depends on the time. Shared by the threads of a worker; the lock guards the dictionary only, so two
-threads may build the same bundle once, which costs work and nothing else.
+A bundle is a function of subject, published checkpoint and stored evidence of a fork, so it is kept
+under the hash of these until the next publication pushes it out. The verdict is judged anew when it
+is a minute old: it depends on the time. Shared by the threads of a worker; the lock guards the
+dictionary only, so two threads may build the same bundle once, which costs work and nothing else.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from collections import OrderedDict
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from merkle.hashing import leaf_hash
 from provenance.domain import canonical
 from provenance.domain.errors import MalformedInputError
 from provenance.verify import verify_bundle
@@ -63,8 +64,8 @@ class Passports:
         publication.
         """
         subject = canonical_subject(uri)
-        _, note = self._platform.prover.published()
-        etag = hashlib.sha256(note + b"\0" + subject.encode()).hexdigest()[:32]
+        note, evidence = self._platform.prover.seen()
+        etag = _etag(note, evidence, subject)
         with self._lock:
             if (kept := self._kept.get(etag)) is not None:
                 self._kept.move_to_end(etag)
@@ -72,8 +73,9 @@ class Passports:
         bundle = self._platform.prover.passport(subject)
         data = canonical.encode(bundle)
         # The log may have grown meanwhile: the tag says what the bundle itself stands on.
-        etag = hashlib.sha256(bundle["checkpoint"].encode() + b"\0" + subject.encode()).hexdigest()
-        ready = ReadyPassport(subject, bundle, data, etag[:32])
+        evidence = b"".join(leaf_hash(canonical.encode(one)) for one in bundle.get("forks", ()))
+        etag = _etag(bundle["checkpoint"].encode(), evidence, subject)
+        ready = ReadyPassport(subject, bundle, data, etag)
         if len(data) <= MOST_KEPT_BYTES:
             self._keep(ready)
         return ready
@@ -95,6 +97,10 @@ class Passports:
             while len(self._kept) > KEPT or self._kept_bytes > MOST_KEPT_IN_ALL:
                 _, oldest = self._kept.popitem(last=False)
                 self._kept_bytes -= len(oldest.data)
+
+
+def _etag(note: bytes, evidence: bytes, subject: str) -> str:
+    return hashlib.sha256(b"\0".join((note, evidence, subject.encode()))).hexdigest()[:32]
 
 
 def canonical_subject(uri: str) -> str:

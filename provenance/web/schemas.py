@@ -91,6 +91,28 @@ class LogSchema(Schema):
     checkpoint = fields.String(required=True)
     tiles = fields.String(required=True)
     policy = fields.String(required=True)
+    forks = fields.Integer(
+        required=True,
+        metadata={"description": "proofs that the log has forked; 0 for an honest one"},
+    )
+
+
+class FindingSchema(Schema):
+    """A checkpoint that somebody handed in, compared with this log."""
+
+    known = fields.String(required=True, metadata={"enum": ["consistent", "conflicting", "ahead"]})
+    size = fields.Integer(required=True)
+    signed = fields.Integer(required=True, metadata={"description": "size that we signed last"})
+    evidence = fields.Dict(metadata={"description": "prov:ForkEvidence, where it conflicts"})
+
+
+class ConsistencySchema(Schema):
+    """A consistency proof (RFC 9162 section 2.1.4)."""
+
+    # A word of Python's cannot be a field's name.
+    start = fields.Integer(required=True, data_key="from", attribute="from")
+    to = fields.Integer(required=True)
+    proof = fields.List(fields.String(metadata=_HASH), required=True)
 
 
 class AttachmentSchema(Schema):
@@ -160,6 +182,8 @@ def all_schemas() -> Iterable[type[Schema]]:
         LogSchema,
         AttachmentSchema,
         ReadinessSchema,
+        FindingSchema,
+        ConsistencySchema,
         ReceiptSchema,
         PassportSchema,
     )
