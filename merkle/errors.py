@@ -107,3 +107,7 @@ class MapProofError(VerificationError):
 
     One class for both: a proof comes from one hand, and every fault in it has one consequence.
     """
+
+
+class MapPageError(MalformedError):
+    """A stored page of a map that is absent, or not the one whose hash is known."""

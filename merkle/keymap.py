@@ -33,24 +33,28 @@ Sources: filippo.io/torchwood `mpt` (Russ Cox); ledger notes, map delta, for the
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from hashlib import sha256
-from typing import Final, TypeAlias
+from typing import TypeAlias
 
 from merkle.errors import ArgumentError, MapProofError
 from merkle.hashing import EMPTY_ROOT, HASH_SIZE
-
-KEY_SIZE: Final = 32
-VALUE_SIZE: Final = 32
-KEY_BITS: Final = 256
-
-_LENGTH = b"\x20"  # v(32), before a key and before a value
-_VARINTS = tuple(bytes([b]) if b < 128 else bytes([b & 0x7F | 0x80, b >> 7]) for b in range(256))
-_INNER_PREFIXES = tuple(b"\x01" + varint for varint in _VARINTS)
-_MASKS = tuple(0x80 >> i for i in range(8))
-
-_TAG_LEAF = 0x00
-_TAG_INNER = 0x01
-_TAG_SUBTREE = 0x02
+from merkle.mapnode import (
+    KEY_BITS,
+    KEY_SIZE,
+    LENGTH,
+    MASKS,
+    TAG_INNER,
+    TAG_LEAF,
+    TAG_SUBTREE,
+    VALUE_SIZE,
+    VARINTS,
+    bit_of,
+    collect,
+    divide,
+    entry_hash,
+    first_difference,
+    inner_hash,
+    require_key,
+)
 
 
 class _Inner:
@@ -82,48 +86,15 @@ class _Subtree:
 _Node: TypeAlias = "bytes | _Inner | _Subtree"
 
 
-def _leaf_hash(leaf: bytes) -> bytes:
-    return sha256(b"\x00\x20" + leaf[:KEY_SIZE] + _LENGTH + leaf[KEY_SIZE:]).digest()
-
-
-def _inner_hash(bit: int, left: bytes, right: bytes) -> bytes:
-    return sha256(_INNER_PREFIXES[bit] + left + right).digest()
-
-
 def _node_hash(node: _Node) -> bytes:
     """Hash of a node, from its cache if nothing below has changed; at most 256 calls deep."""
     if type(node) is bytes:
-        return _leaf_hash(node)
+        return entry_hash(node)
     assert not isinstance(node, bytes)  # noqa: S101  # says to the type checker what stands above
     if node.hash is None:
         assert isinstance(node, _Inner)  # noqa: S101  # a subtree always has its hash
-        node.hash = _inner_hash(node.bit, _node_hash(node.left), _node_hash(node.right))
+        node.hash = inner_hash(node.bit, _node_hash(node.left), _node_hash(node.right))
     return node.hash
-
-
-def _bit(key: bytes, bit: int) -> int:
-    """Not 0 if bit `bit` of the key is set."""
-    return key[bit >> 3] & _MASKS[bit & 7]
-
-
-def _first_difference(one: bytes, other: bytes) -> int:
-    """The first bit at which two different keys differ."""
-    return KEY_BITS - (int.from_bytes(one, "big") ^ int.from_bytes(other, "big")).bit_length()
-
-
-def _require_key(key: bytes) -> None:
-    if len(key) != KEY_SIZE:
-        raise ArgumentError(f"map key: expected 32 bytes, found {len(key)}")
-
-
-def _collect(items: Iterable[tuple[bytes, bytes]]) -> dict[bytes, bytes]:
-    """Items by key, sizes checked; of a key given twice the later value counts."""
-    collected = dict(items)
-    for key, value in collected.items():
-        _require_key(key)
-        if len(value) != VALUE_SIZE:
-            raise ArgumentError(f"map value: expected 32 bytes, found {len(value)}")
-    return collected
 
 
 class KeyMap:
@@ -139,7 +110,7 @@ class KeyMap:
 
         Much faster than `update` for a whole map. Raises `ArgumentError` for other sizes than 32.
         """
-        collected = _collect(items)
+        collected = collect(items)
         built = cls()
         built._count = len(collected)
         spine: list[_Inner] = []  # inner nodes on the right edge, from the root down
@@ -149,7 +120,7 @@ class KeyMap:
             if not previous:
                 built._root = previous = leaf
                 continue
-            bit = _first_difference(previous[:KEY_SIZE], key)
+            bit = first_difference(previous[:KEY_SIZE], key)
             left: _Node = previous
             while spine and spine[-1].bit > bit:
                 left = spine.pop()
@@ -181,10 +152,10 @@ class KeyMap:
 
     def get(self, key: bytes) -> bytes | None:
         """The value of `key`, or None. Raises `ArgumentError` for a key that is not 32 bytes."""
-        _require_key(key)
+        require_key(key)
         node = self._root
         while isinstance(node, _Inner):
-            node = node.right if _bit(key, node.bit) else node.left
+            node = node.right if bit_of(key, node.bit) else node.left
         if isinstance(node, bytes) and node[:KEY_SIZE] == key:
             return node[KEY_SIZE:]
         return None
@@ -202,7 +173,7 @@ class KeyMap:
 
         Sizes are checked before anything is changed.
         """
-        for key, value in _collect(items).items():
+        for key, value in collect(items).items():
             self._set(key, key + value)
 
     def _set(self, key: bytes, leaf: bytes) -> None:
@@ -211,7 +182,7 @@ class KeyMap:
         while type(node) is _Inner:
             path.append(node)
             bit = node.bit
-            node = node.right if key[bit >> 3] & _MASKS[bit & 7] else node.left
+            node = node.right if key[bit >> 3] & MASKS[bit & 7] else node.left
         if node is None:
             self._root = leaf
             self._count = 1
@@ -230,11 +201,11 @@ class KeyMap:
 
         Bits rise along the path, so the place is above the first node with a greater bit.
         """
-        bit = _first_difference(key, found[:KEY_SIZE])
+        bit = first_difference(key, found[:KEY_SIZE])
         below: _Node = found
         while path and path[-1].bit > bit:
             below = path.pop()
-        node = _Inner(bit, below, leaf) if _bit(key, bit) else _Inner(bit, leaf, below)
+        node = _Inner(bit, below, leaf) if bit_of(key, bit) else _Inner(bit, leaf, below)
         self._replace(path, key, node)
         self._count += 1
 
@@ -243,7 +214,7 @@ class KeyMap:
         if not path:
             self._root = node
             return
-        if _bit(key, path[-1].bit):
+        if bit_of(key, path[-1].bit):
             path[-1].right = node
         else:
             path[-1].left = node
@@ -257,21 +228,21 @@ class KeyMap:
 
         Raises `ArgumentError` for a key that is not 32 bytes.
         """
-        _require_key(key)
+        require_key(key)
         self.root()  # every hash below is cached from here on
         steps: list[bytes] = []
         node = self._root
         while isinstance(node, _Inner):
             child, sibling = node.left, node.right
-            if _bit(key, node.bit):
+            if bit_of(key, node.bit):
                 child, sibling = sibling, child
-            steps.append(_VARINTS[node.bit] + _node_hash(sibling))
+            steps.append(VARINTS[node.bit] + _node_hash(sibling))
             node = child
         steps.reverse()
         if not isinstance(node, bytes):
             return b""
         if node[:KEY_SIZE] != key:
-            steps.insert(0, _LENGTH + node[:KEY_SIZE] + _LENGTH + node[KEY_SIZE:])
+            steps.insert(0, LENGTH + node[:KEY_SIZE] + LENGTH + node[KEY_SIZE:])
         return b"".join(steps)
 
     def prove_transition(self, keys: Iterable[bytes]) -> bytes:
@@ -281,7 +252,7 @@ class KeyMap:
         """
         searched = list(dict.fromkeys(keys))
         for key in searched:
-            _require_key(key)
+            require_key(key)
         self.root()
         parts: list[bytes] = []
         if self._root is not None:
@@ -292,24 +263,15 @@ class KeyMap:
 def _write_partial(node: _Node, keys: Sequence[bytes], parts: list[bytes]) -> None:
     """Append the part of the trie that searches for `keys` enter; at most 256 calls deep."""
     if not keys:
-        parts += (bytes([_TAG_SUBTREE]), _node_hash(node))
+        parts += (bytes([TAG_SUBTREE]), _node_hash(node))
     elif isinstance(node, _Inner):
-        left, right = _divide(keys, node.bit)
-        parts += (bytes([_TAG_INNER]), _VARINTS[node.bit])
+        left, right = divide(keys, node.bit)
+        parts += (bytes([TAG_INNER]), VARINTS[node.bit])
         _write_partial(node.left, left, parts)
         _write_partial(node.right, right, parts)
     else:
         assert isinstance(node, bytes)  # noqa: S101  # a caller's map has no _Subtree
-        parts += (bytes([_TAG_LEAF]), node)
-
-
-def _divide(keys: Sequence[bytes], bit: int) -> tuple[list[bytes], list[bytes]]:
-    """The keys with that bit 0, and those with it 1."""
-    left: list[bytes] = []
-    right: list[bytes] = []
-    for key in keys:
-        (right if _bit(key, bit) else left).append(key)
-    return left, right
+        parts += (bytes([TAG_LEAF]), node)
 
 
 def verify_presence(root: bytes, key: bytes, value: bytes, proof: bytes) -> None:
@@ -318,7 +280,7 @@ def verify_presence(root: bytes, key: bytes, value: bytes, proof: bytes) -> None
     if len(value) != VALUE_SIZE:
         raise MapProofError(f"map value: expected 32 bytes, found {len(value)}")
     steps = _read_steps(proof, 0)
-    if _root_from_steps(key, _leaf_hash(key + value), steps) != root:
+    if _root_from_steps(key, entry_hash(key + value), steps) != root:
         raise MapProofError("presence proof does not lead to the map root")
 
 
@@ -335,9 +297,9 @@ def verify_absence(root: bytes, key: bytes, proof: bytes) -> None:
         raise MapProofError("absence proof shows the key itself")
     steps = _read_steps(proof, 2 + KEY_SIZE + VALUE_SIZE)
     for bit, _ in steps:
-        if _bit(key, bit) != _bit(other_key, bit):
+        if bit_of(key, bit) != bit_of(other_key, bit):
             raise MapProofError(f"absence proof: a search for the key turns away at bit {bit}")
-    if _root_from_steps(other_key, _leaf_hash(other), steps) != root:
+    if _root_from_steps(other_key, entry_hash(other), steps) != root:
         raise MapProofError("absence proof does not lead to the map root")
 
 
@@ -348,7 +310,7 @@ def verify_transition(old_root: bytes, items: Iterable[tuple[bytes, bytes]], pro
     node that a search enters, or holds more than is needed; `ArgumentError` for items of other
     sizes than 32. Trust in the new root is trust in the old one.
     """
-    collected = _collect(items)
+    collected = collect(items)
     partial = PartialMap.read(old_root, collected, proof)
     partial.update(collected.items())
     return partial.root()
@@ -376,7 +338,7 @@ class PartialMap:
         """
         searched = frozenset(keys)
         for key in searched:
-            _require_key(key)
+            require_key(key)
         if len(root) != HASH_SIZE:
             raise MapProofError(f"map root: expected 32 bytes, found {len(root)}")
         trie = KeyMap()
@@ -404,7 +366,7 @@ class PartialMap:
 
     def update(self, items: Iterable[tuple[bytes, bytes]]) -> None:
         """Set values of searched keys. Raises `ArgumentError` for any other key; nothing is set."""
-        collected = _collect(items)
+        collected = collect(items)
         for key in collected:
             self._require_searched(key)
         self._trie.update(collected.items())
@@ -434,24 +396,24 @@ class _PartialReader:
         """
         tag = self._take(1)[0]
         if not keys:
-            if tag != _TAG_SUBTREE:
+            if tag != TAG_SUBTREE:
                 raise MapProofError("transition proof enters a subtree that no key's search enters")
             subtree = _Subtree(self._take(HASH_SIZE))
             return subtree, subtree.hash
-        if tag == _TAG_LEAF:
+        if tag == TAG_LEAF:
             leaf = self._read_leaf(mask, turns)
-            return leaf, _leaf_hash(leaf)
-        if tag != _TAG_INNER:
+            return leaf, entry_hash(leaf)
+        if tag != TAG_INNER:
             raise MapProofError("transition proof: a key's search runs into a subtree hash")
         bit, self._offset = _read_bit(self._data, self._offset)
         if bit <= above:
             raise MapProofError(f"transition proof: bit {bit} stands below bit {above}")
         place = 1 << (KEY_BITS - 1 - bit)
-        left_keys, right_keys = _divide(keys, bit)
+        left_keys, right_keys = divide(keys, bit)
         left, left_hash = self.read(left_keys, mask | place, turns, bit)
         right, right_hash = self.read(right_keys, mask | place, turns | place, bit)
         node = _Inner(bit, left, right)
-        node.hash = _inner_hash(bit, left_hash, right_hash)
+        node.hash = inner_hash(bit, left_hash, right_hash)
         return node, node.hash
 
     def _read_leaf(self, mask: int, turns: int) -> bytes:
@@ -489,7 +451,7 @@ def _read_other(proof: bytes) -> bytes:
     border = 1 + KEY_SIZE
     if len(proof) < 2 * border:
         raise MapProofError("absence proof ends inside the other entry")
-    if proof[:1] != _LENGTH or proof[border : border + 1] != _LENGTH:
+    if proof[:1] != LENGTH or proof[border : border + 1] != LENGTH:
         raise MapProofError("absence proof: the other key and value are not of 32 bytes each")
     return proof[1:border] + proof[border + 1 : 2 * border]
 
@@ -525,8 +487,8 @@ def _root_from_steps(key: bytes, start: bytes, steps: Sequence[tuple[int, bytes]
     """The root to which the steps lead from the leaf hash `start` of `key`."""
     value = start
     for bit, sibling in steps:
-        if _bit(key, bit):
-            value = _inner_hash(bit, sibling, value)
+        if bit_of(key, bit):
+            value = inner_hash(bit, sibling, value)
         else:
-            value = _inner_hash(bit, value, sibling)
+            value = inner_hash(bit, value, sibling)
     return value

@@ -49,15 +49,19 @@ install_packages() {
 }
 
 # Browsers without Ed25519, and every page on plain http, need this small library; without Node the page
-# says "checked by the server only", so its absence is a note and not an error.
-install_noble() {
-    [ -e static/vendor/noble/.complete ] && [ static/vendor/noble/.complete -nt package-lock.json ] && return
+# says "checked by the server only", so its absence is a note and not an error. For testing, the contract's
+# compiler and an EVM node come along (devDependencies).
+install_from_npm() {
+    complete=static/vendor/noble/.complete omit=--omit=dev
+    [ "$1" = test ] && complete=node_modules/.complete-with-dev omit=
+    [ -e static/vendor/noble/.complete ] && [ -e "$complete" ] && [ "$complete" -nt package-lock.json ] && return
     if ! command -v npm >/dev/null 2>&1; then
         say "note: no npm here, so pages opened over plain http will say 'checked by the server only' (apt install npm, then make setup)"
         return
     fi
-    if npm ci --ignore-scripts --no-audit --no-fund --loglevel=error >/dev/null 2>&1 && .venv/bin/python scripts/vendor_noble.py; then
+    if npm ci $omit --ignore-scripts --no-audit --no-fund --loglevel=error >/dev/null 2>&1 && .venv/bin/python scripts/vendor_noble.py; then
         : > static/vendor/noble/.complete
+        : > "$complete"
     else
         say "note: npm could not install @noble/ed25519; pages opened over plain http will say 'checked by the server only'"
     fi
@@ -85,7 +89,7 @@ install_strace() {
 
 make_environment
 case $mode in
-    run) [ -n "$(find .venv -maxdepth 1 -name ".installed-test-$(stamp_of test)" 2>/dev/null)" ] || install_packages run; install_noble ;;
-    test) install_packages test; install_noble; install_browser; install_strace ;;
+    run) [ -n "$(find .venv -maxdepth 1 -name ".installed-test-$(stamp_of test)" 2>/dev/null)" ] || install_packages run; install_from_npm run ;;
+    test) install_packages test; install_from_npm test; install_browser; install_strace ;;
     *) stop "unknown mode '$mode': expected run or test" ;;
 esac

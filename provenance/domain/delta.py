@@ -32,7 +32,8 @@ from typing import Final
 
 from merkle.errors import MapProofError, TilePathError
 from merkle.hashing import EMPTY_ROOT, HASH_SIZE
-from merkle.keymap import KEY_SIZE, PartialMap
+from merkle.keymap import PartialMap
+from merkle.mapnode import KEY_SIZE
 from merkle.tiles import format_index
 from merkle.tree import Edge
 from provenance.domain.chain import Link

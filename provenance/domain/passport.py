@@ -41,6 +41,7 @@ MAX_SUBJECTS: Final = 1_024
 MAX_FORKS: Final = 8
 MAX_SUCCESSIONS: Final = 8
 MAX_ANCHORS: Final = 16
+MAX_POLICY_BYTES: Final = 65_536
 
 _MEMBERS: Final = frozenset(
     {"v", "type", "subject", "checkpoint", "mapHead", "subjects", "seals", "events"}
@@ -263,7 +264,7 @@ def read_passport(data: bytes) -> Passport:
         seals,
         events,
         forks=_read_few(document, "forks", read_fork, MAX_FORKS),
-        policy=_at("policy", _read_text, document["policy"]) if "policy" in document else None,
+        policy=_at("policy", _read_policy, document["policy"]) if "policy" in document else None,
         succession=_read_few(document, "succession", _read_text, MAX_SUCCESSIONS),
         anchors=_read_few(document, "anchors", _read_anchor, MAX_ANCHORS),
     )
@@ -316,6 +317,13 @@ def _read_text(value: Any) -> str:
     if not isinstance(value, str):
         raise FormError("", "a string", value)
     return value
+
+
+def _read_policy(value: Any) -> str:
+    text = _read_text(value)
+    if len(text.encode("utf-8")) > MAX_POLICY_BYTES:
+        raise FormError("", f"at most {MAX_POLICY_BYTES} bytes of UTF-8", text)
+    return text
 
 
 def _read_hashes(value: Any, member: str) -> tuple[bytes, ...]:

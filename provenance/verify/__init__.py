@@ -6,16 +6,29 @@ follow.
 """
 
 from provenance.verify.bundle import MAX_AGE, verify_bundle
-from provenance.verify.verdict import Check, LogView, Record, Signer, Stage, Verdict, VerdictWarning
+from provenance.verify.forks import Known, parse_known
+from provenance.verify.verdict import (
+    AnchorView,
+    Check,
+    LogView,
+    Record,
+    Signer,
+    Stage,
+    Verdict,
+    VerdictWarning,
+)
 
 __all__ = [
     "MAX_AGE",
+    "AnchorView",
     "Check",
+    "Known",
     "LogView",
     "Record",
     "Signer",
     "Stage",
     "Verdict",
     "VerdictWarning",
+    "parse_known",
     "verify_bundle",
 ]

@@ -10,40 +10,64 @@ and in JavaScript (``static/js/verify/index.js``).
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import Final
 
+from merkle.checkpoint import Checkpoint
 from merkle.policy import Policy
 from provenance.domain.passport import AbsentSubject, Passport, PassportError, read_passport
 from provenance.verify.checkpoints import (
     judge_age,
     judge_map_head,
     judge_not_future,
-    open_checkpoint,
+    read_checkpoint,
+    require_quorum,
+    verify_lines,
 )
 from provenance.verify.evidence import collect_evidence
+from provenance.verify.forks import Known, refuse_forked
 from provenance.verify.histories import verify_history
+from provenance.verify.outside import differs, judge_anchors
 from provenance.verify.parties import judge_parties
 from provenance.verify.refusal import RefusedError
 from provenance.verify.signatures import verify_signatures
 from provenance.verify.story import Story, tell
-from provenance.verify.verdict import CHECKS, NOT_CHECKED, Check, LogView, Record, Verdict
+from provenance.verify.succession import Accepted, accept_successors
+from provenance.verify.verdict import (
+    CHECKS,
+    NOT_CHECKED,
+    AnchorView,
+    Check,
+    LogView,
+    Record,
+    Verdict,
+    VerdictWarning,
+)
 
 MAX_AGE: Final = 86_400  # seconds
 
 
-def verify_bundle(data: bytes, policy: Policy, *, now: int, max_age: int = MAX_AGE) -> Verdict:
+def verify_bundle(
+    data: bytes,
+    policy: Policy,
+    *,
+    now: int,
+    max_age: int = MAX_AGE,
+    known: Sequence[Known] = (),
+) -> Verdict:
     """The verdict on a passport bundle; raises nothing, whatever the bytes.
 
     `policy` is the reader's own (logs, witnesses, quorum), `now` POSIX seconds, `max_age` the
-    greatest age of the checkpoint in seconds.
+    greatest age of the checkpoint in seconds. `known` is what the reader has from elsewhere: fork
+    evidence, and notes of checkpoints seen before.
     """
     try:
         passport = read_passport(data)
     except PassportError as error:
         record: Record = "refused" if error.usable else "unusable"
         return Verdict(record, _unchecked(), reason=error.code, place=error.place)
-    return _Examination(passport, policy, now, max_age).verdict()
+    return _Examination(passport, policy, now, max_age, tuple(known)).verdict()
 
 
 def _unchecked() -> dict[str, Check]:
@@ -58,9 +82,12 @@ class _Examination:
     policy: Policy
     now: int
     max_age: int
+    known: tuple[Known, ...]
     checks: dict[str, Check] = field(default_factory=_unchecked)
     current: str = CHECKS[0]
     log: LogView | None = None
+    anchors: tuple[AnchorView, ...] = ()
+    warnings: tuple[VerdictWarning, ...] = ()  # about the log
 
     def verdict(self) -> Verdict:
         """Examine, and turn whatever comes of it into a verdict."""
@@ -70,23 +97,28 @@ class _Examination:
             self.checks[self.current] = "fail"
             refused = Verdict("refused", self.checks, self.passport.subject, log=self.log)
             return replace(refused, reason=error.reason, place=error.place)
+        absent = Verdict("absent", self.checks, self.passport.subject, log=self.log)
+        absent = replace(absent, warnings=self.warnings, anchors=self.anchors)
         if story is None:
-            return Verdict("absent", self.checks, self.passport.subject, log=self.log)
-        return Verdict(
+            return absent
+        return replace(
+            absent,
             record="verified",
-            checks=self.checks,
-            subject=self.passport.subject,
-            log=self.log,
             stages=story.stages,
             parties=story.parties,
             independent=story.independent,
-            warnings=story.warnings,
+            warnings=(*story.warnings, *self.warnings),
         )
 
     def _examine(self) -> Story | None:
         """Steps 4 to 34; None for a subject that is proved absent. Raises RefusedError."""
-        published = open_checkpoint(self.passport.checkpoint, self.policy)
+        checkpoint = read_checkpoint(self.passport.checkpoint, self.policy)
+        accepted = accept_successors(self.passport.succession, checkpoint.origin, self.policy)
+        published = verify_lines(self.passport.checkpoint, checkpoint, accepted.policy)
+        refuse_forked(self.passport.forks, self.known, checkpoint, accepted.policy)
+        require_quorum(published, self.policy)
         self.log = published.view
+        self._look_outside(checkpoint, accepted)
         map_root = judge_map_head(self.passport.map_head, published.checkpoint)
         self._pass_on_to("fresh")
         self.log = judge_not_future(published, self.policy, self.now)
@@ -105,6 +137,15 @@ class _Examination:
         story = tell(self.passport, chains, believed)
         self.checks["authentic"] = "pass"
         return story
+
+    def _look_outside(self, checkpoint: Checkpoint, accepted: Accepted) -> None:
+        """What never decides the record: warnings about the log, and its anchors."""
+        proposed = self.passport.policy
+        warnings = [VerdictWarning("log-key-succeeded", place) for place in accepted.places]
+        if proposed is not None and differs(proposed, checkpoint.origin, self.policy):
+            warnings.append(VerdictWarning("policy-differs", "policy"))
+        self.anchors, unusable = judge_anchors(self.passport.anchors, checkpoint, accepted.policy)
+        self.warnings = (*warnings, *unusable)
 
     def _pass_on_to(self, check: str, *, is_checked: bool = True) -> None:
         """The current check is passed (or could not be made); what follows belongs to `check`."""

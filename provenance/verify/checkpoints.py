@@ -1,7 +1,8 @@
 """Published and fresh: the checkpoint, who cosigned it and when, and the map head under it.
 
-Steps 4 to 11 of docs/formats.md section 10. What comes out is one trusted hash, the map root, and
-the log's root; everything after this hangs on these two.
+Steps 4 to 11 of docs/formats.md section 10 (5a and 5b: ``verify.succession``; 6a:
+``verify.forks``). What comes out is one trusted hash, the map root, and the log's root; everything
+after this hangs on these two.
 
 The policy is the reader's own and pinned; nothing of it is taken from the bundle. Times come from
 cosignatures only, so that a log without a witness has no age, and says so.
@@ -20,6 +21,7 @@ from merkle.hashing import leaf_hash
 from merkle.note import OpenedNote, open_note, parse_note
 from merkle.policy import Policy
 from merkle.proofs import verify_inclusion
+from provenance.crypto.mldsa import is_available, verify_mldsa
 from provenance.crypto.signing import verify_ed25519
 from provenance.domain.ledger import MalformedMapHeadError, parse_map_head
 from provenance.domain.passport import MapHeadProof
@@ -45,33 +47,44 @@ class Published:
         return LogView(self.checkpoint.origin, self.checkpoint.size, None, cosigners)
 
 
-def open_checkpoint(note: str, policy: Policy) -> Published:
-    """Steps 4 to 7: a note of a known log, signed by it and cosigned by enough."""
-    data = note.encode("utf-8")
+def read_checkpoint(note: str, policy: Policy) -> Checkpoint:
+    """Steps 4 and 5: a note whose text is a checkpoint of a log in the policy."""
     try:
-        checkpoint = parse_checkpoint(parse_note(data).text)
+        checkpoint = parse_checkpoint(parse_note(note.encode("utf-8")).text)
     except (NoteError, CheckpointError) as error:
         raise RefusedError("checkpoint-malformed", "checkpoint") from error
     if not policy.log_named(checkpoint.origin):
         raise RefusedError("log-unknown", "checkpoint")
-    opened = _open(data, checkpoint.origin, policy)
-    times = _cosignature_times(opened, policy)
-    if not policy.is_satisfied(times.keys()):
-        raise RefusedError("quorum-missing", "checkpoint")
-    return Published(checkpoint, times)
+    return checkpoint
 
 
-def _open(data: bytes, origin: str, policy: Policy) -> OpenedNote:
-    """Step 6. A note that the log did not sign is refused, however many witnesses did."""
-    log_verifiers = policy.log_verifiers(origin, verify_ed25519)
+def verify_lines(note: str, checkpoint: Checkpoint, policy: Policy) -> Published:
+    """Step 6. A note that the log did not sign is refused, however many witnesses did.
+
+    Lines of post-quantum keys are judged where the library can, else passed over like those of
+    unknown keys.
+    """
+    mldsa = verify_mldsa if is_available() else None
+    log_verifiers = policy.log_verifiers(checkpoint.origin, verify_ed25519, mldsa)
     log_keys = {(verifier.name, verifier.key_id) for verifier in log_verifiers}
+    # By name and id: a post-quantum log key may also stand as a witness's.
+    verifiers = {
+        (verifier.name, verifier.key_id): verifier
+        for verifier in (*policy.witness_verifiers(verify_ed25519, mldsa), *log_verifiers)
+    }
     try:
-        opened = open_note(data, [*log_verifiers, *policy.witness_verifiers(verify_ed25519)])
+        opened = open_note(note.encode("utf-8"), verifiers.values())
     except (NoteSignatureError, NoteUnverifiedError) as error:
         raise RefusedError("checkpoint-signature", "checkpoint") from error
     if not any((line.name, line.key_id) in log_keys for line in opened.verified):
         raise RefusedError("checkpoint-signature", "checkpoint")
-    return opened
+    return Published(checkpoint, _cosignature_times(opened, policy))
+
+
+def require_quorum(published: Published, policy: Policy) -> None:
+    """Step 7: cosigned by enough."""
+    if not policy.is_satisfied(published.times.keys()):
+        raise RefusedError("quorum-missing", "checkpoint")
 
 
 def _cosignature_times(opened: OpenedNote, policy: Policy) -> dict[str, int]:

@@ -49,6 +49,19 @@ class LogView:
 
 
 @dataclass(frozen=True, slots=True)
+class AnchorView:
+    """A checkpoint of `size` that a third party (`kind`) is said to have dated; `time` is text."""
+
+    kind: str
+    size: int
+    time: str
+
+    def to_json(self) -> dict[str, Any]:
+        """One of ``anchors``."""
+        return {"kind": self.kind, "size": self.size, "time": self.time}
+
+
+@dataclass(frozen=True, slots=True)
 class Stage:
     """One event of the story. `index` in the bundle's events, `via` the subject that it came by."""
 
@@ -125,6 +138,7 @@ class Verdict:
     parties: tuple[Signer, ...] = ()
     independent: int = 0
     warnings: tuple[VerdictWarning, ...] = field(default=())
+    anchors: tuple[AnchorView, ...] = ()
 
     @property
     def document(self) -> dict[str, Any]:
@@ -141,6 +155,7 @@ class Verdict:
             "parties": [party.to_json() for party in self.parties],
             "independent": self.independent,
             "warnings": [{"code": w.code, "place": w.place} for w in self.warnings],
+            "anchors": [anchor.to_json() for anchor in self.anchors],
         }
 
     def encode(self) -> bytes:

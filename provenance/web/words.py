@@ -336,6 +336,18 @@ PHRASES: dict[str, tuple[str, str]] = {
         "关联对象没有履历记录",
     ),
     "warning.trace-limit": ("The history goes further than is followed here", "履历超出追踪范围"),
+    "warning.log-key-succeeded": (
+        "The log’s key was passed on to a new one, signed by the old: renew your policy",
+        "日志密钥已由原密钥签名更替，请更新验证策略",
+    ),
+    "warning.policy-differs": (
+        "The site proposes another policy than the one used here",
+        "网站提议的验证策略与此处所用不同",
+    ),
+    "warning.anchor-unusable": (
+        "A dating by somebody else does not fit this log and was passed over",
+        "有一项外部时间锚定与该日志不符，未予采用",
+    ),
     # Without us
     "without.heading": ("Check us without us", "不依赖本站的验证"),
     "without.text": (
@@ -431,6 +443,18 @@ PHRASES: dict[str, tuple[str, str]] = {
     "reason.checkpoint-signature": (
         "the log’s signature is missing or false",
         "日志签名缺失或无效",
+    ),
+    "reason.succession-malformed": (
+        "the note that names the log’s next key cannot be read",
+        "日志密钥更替声明无法读取",
+    ),
+    "reason.succession-signature": (
+        "the log’s next key is not named by the one before it",
+        "日志新密钥未得到原密钥签名认可",
+    ),
+    "reason.log-forked": (
+        "this log has signed two histories that contradict each other: trust nothing in it",
+        "该日志签署了两份相互矛盾的历史，一概不可信",
     ),
     "reason.quorum-missing": (
         "too few cosigners have seen this state of the log",

@@ -29,7 +29,7 @@ def case_where(**wanted: Any) -> dict[str, Any]:
     """The first case of the corpus, under the usual policy, with these members."""
     cases = json.loads((BUNDLES / "cases.json").read_text("utf-8"))
     for case in cases:
-        usual = "policy" not in case and case.get("maxAge", 86_400) == 86_400
+        usual = not {"policy", "known"} & case.keys() and case.get("maxAge", 86_400) == 86_400
         if usual and all(case[name] == value for name, value in wanted.items()):
             return dict(case)
     raise AssertionError(f"no case with {wanted}")

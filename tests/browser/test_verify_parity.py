@@ -17,7 +17,7 @@ from typing import Any
 import pytest
 
 from merkle.policy import Policy
-from provenance.verify import verify_bundle
+from provenance.verify import parse_known, verify_bundle
 from tests.browser.conftest import ENGINE, ENGINES, Modules
 from tests.browser.worlds import chance_bundle
 from tests.support.bundle_stories import CASE, ITEM, cast, new_world
@@ -31,7 +31,8 @@ JUDGE = (
 const answers = [];
 for (const c of argument.cases) {
     const data = Uint8Array.from(atob(c.bundle), (letter) => letter.charCodeAt(0));
-    const options = { now: c.now, maxAge: c.maxAge, engine };
+    const known = verifier.parseKnown(new TextEncoder().encode(c.known));
+    const options = { now: c.now, maxAge: c.maxAge, engine, known };
     const verdict = await verifier.verifyBundle(data, c.policy, options);
     answers.push(new TextDecoder().decode(verifier.encodeVerdict(verdict)));
 }
@@ -50,6 +51,8 @@ def corpus() -> list[dict[str, Any]]:
     for case in cases:
         case["data"] = (BUNDLES / case["file"]).read_bytes()
         case["policy_text"] = (BUNDLES / case.get("policy", "policy.txt")).read_text("utf-8")
+        known = (BUNDLES / case["known"]).read_text("utf-8") if "known" in case else "[]"
+        case["known_text"] = known
     return list(cases)
 
 
@@ -59,6 +62,7 @@ def as_argument(case: dict[str, Any]) -> dict[str, Any]:
         "policy": case["policy_text"],
         "now": case["now"],
         "maxAge": case.get("maxAge", 86_400),
+        "known": case["known_text"],
     }
 
 
@@ -68,22 +72,31 @@ def test_the_corpus_gets_the_same_verdicts(modules: Modules, engine: str) -> Non
     assert len(cases) >= 45
     found = judge_bundles(modules, engine, [as_argument(case) for case in cases])
     reasons = set()
+    differing = []
     for case, answer in zip(cases, found, strict=True):
         verdict = json.loads(answer)
+        # Only the browser itself has ML-DSA: with noble, lines of such keys are passed over.
+        without = case.get("withoutMldsa") if engine == "noble" else None
+        expected = without or case
         said = (verdict["record"], verdict["reason"], verdict["place"])
-        assert said == (case["record"], case["reason"], case["place"]), case["file"]
+        assert said == (expected["record"], expected["reason"], expected["place"]), case["file"]
+        if without:
+            differing.append(case["file"])
+            continue
         policy = Policy.parse(case["policy_text"])
         max_age = case.get("maxAge", 86_400)
-        python = verify_bundle(case["data"], policy, now=case["now"], max_age=max_age)
+        known = parse_known(case["known_text"].encode())
+        python = verify_bundle(case["data"], policy, now=case["now"], max_age=max_age, known=known)
         assert answer.encode() == python.encode(), case["file"]
         reasons.add(verdict["reason"])
     assert len(reasons) >= 30
+    assert len(differing) == (3 if engine == "noble" else 0)
 
 
 def test_worlds_made_by_chance_get_the_same_verdicts(modules: Modules) -> None:
     bundles = [chance_bundle(seed) for seed in range(80)]
     text = policy_text()
-    argument = {"policy": text, "now": NOW, "maxAge": 86_400}
+    argument = {"policy": text, "now": NOW, "maxAge": 86_400, "known": "[]"}
     cases = [{**argument, "bundle": base64.b64encode(data).decode()} for data in bundles]
     policy = Policy.parse(text)
     records = set()
@@ -96,8 +109,21 @@ def test_worlds_made_by_chance_get_the_same_verdicts(modules: Modules) -> None:
     assert len(records) >= 8  # chance finds good ones, absent ones, and lies of several kinds
 
 
-def test_any_flipped_byte_gets_the_same_verdict(modules: Modules) -> None:
-    case = next(case for case in corpus() if case["record"] == "verified")
+# What a bundle brings from outside its proofs (anchors) may be spoilt without the record: there the
+# two verifiers need only agree.
+@pytest.mark.parametrize(
+    ("file", "records"),
+    [
+        ("as-old-as-allowed.json", {"refused", "unusable"}),
+        ("anchored.json", {"refused", "unusable", "verified"}),
+        ("log-key-succeeded-twice.json", {"refused", "unusable"}),
+        ("forked-at-two-sizes.json", {"refused", "unusable", "verified"}),
+    ],
+)
+def test_any_flipped_byte_gets_the_same_verdict(
+    modules: Modules, file: str, records: set[str]
+) -> None:
+    case = next(case for case in corpus() if case["file"] == file)
     seeded = random.Random(23)
     altered = []
     for _ in range(150):
@@ -112,7 +138,7 @@ def test_any_flipped_byte_gets_the_same_verdict(modules: Modules) -> None:
     for data, answer in zip(altered, judge_bundles(modules, "webcrypto", arguments), strict=True):
         python = verify_bundle(data, policy, now=case["now"], max_age=max_age)
         assert answer.encode() == python.encode()
-        assert json.loads(answer)["record"] in {"refused", "unusable"}
+        assert json.loads(answer)["record"] in records
 
 
 def hostile_bundle() -> bytes:
@@ -141,7 +167,7 @@ def hostile_bundle() -> bytes:
 
 def test_a_hostile_amount_is_judged_soon_and_alike(modules: Modules) -> None:
     data = hostile_bundle()
-    argument = {"policy": policy_text(), "now": NOW, "maxAge": 86_400}
+    argument = {"policy": policy_text(), "now": NOW, "maxAge": 86_400, "known": "[]"}
     case = {**argument, "bundle": base64.b64encode(data).decode()}
     began = time.monotonic()
     (answer,) = judge_bundles(modules, "webcrypto", [case])

@@ -2,6 +2,7 @@
 
     tests/vectors/bundles/<case>.json     the bundle's bytes
     tests/vectors/bundles/policy.txt      the reader's policy; <case>.policy.txt where it is another
+    tests/vectors/bundles/<case>.known.json  what the reader has from elsewhere, if anything
     tests/vectors/bundles/cases.json      what each case is judged with, and what must come of it
     tests/vectors/bundles/verdicts.json   the whole verdict of each, both verifiers' bytes
 
@@ -16,10 +17,12 @@ from pathlib import Path
 from typing import Any
 
 from merkle.policy import Policy
-from provenance.verify import verify_bundle
+from provenance.verify import parse_known, verify_bundle
 from tests.support.bundle_forgeries import FORGERIES
-from tests.support.bundle_stories import STORIES, Made
+from tests.support.bundle_stories import Made
 from tests.support.bundles import policy_text
+from tests.support.mldsa import keep_used
+from tests.support.stories import STORIES
 
 DIRECTORY = Path(__file__).resolve().parents[1] / "vectors" / "bundles"
 USUAL_POLICY = policy_text()
@@ -35,7 +38,14 @@ def all_cases() -> dict[str, Made]:
 def judge(made: Made) -> bytes:
     """The verdict's bytes by the Python verifier."""
     policy = Policy.parse(made.policy or USUAL_POLICY)
-    return verify_bundle(made.data, policy, now=made.now, max_age=made.max_age).encode()
+    known = parse_known(encode_known(made))
+    verdict = verify_bundle(made.data, policy, now=made.now, max_age=made.max_age, known=known)
+    return verdict.encode()
+
+
+def encode_known(made: Made) -> bytes:
+    """What the reader has from elsewhere, as the file of it."""
+    return json.dumps(list(made.known)).encode() + b"\n"
 
 
 def corpus_files() -> dict[str, bytes]:
@@ -46,6 +56,8 @@ def corpus_files() -> dict[str, bytes]:
         files[f"{name}.json"] = made.data
         if made.policy is not None:
             files[f"{name}.policy.txt"] = made.policy.encode()
+        if made.known:
+            files[f"{name}.known.json"] = encode_known(made)
     files["cases.json"] = _lines([_entry(name, made) for name, made in cases.items()])
     verdicts = [
         {"file": f"{name}.json", "verdict": json.loads(judge(made))} for name, made in cases.items()
@@ -56,14 +68,18 @@ def corpus_files() -> dict[str, bytes]:
 
 def _entry(name: str, made: Made) -> dict[str, Any]:
     policy = {} if made.policy is None else {"policy": f"{name}.policy.txt"}
+    known = {"known": f"{name}.known.json"} if made.known else {}
+    without = dict(zip(("record", "reason", "place"), made.without_mldsa or (), strict=False))
     return {
         "file": f"{name}.json",
         "now": made.now,
         "maxAge": made.max_age,
         **policy,
+        **known,
         "record": made.record,
         "reason": made.reason,
         "place": made.place,
+        **({"withoutMldsa": without} if without else {}),
     }
 
 
@@ -82,6 +98,7 @@ def write_corpus() -> int:
             old.unlink()
     for name, data in files.items():
         (DIRECTORY / name).write_bytes(data)
+    keep_used()
     return len(all_cases())
 
 

@@ -45,7 +45,9 @@ class Made:
     """One bundle and what its verdict must be.
 
     `states` (or any list of a stage's member, by its name) tells the stages in order; `tells` any
-    top-level members of the verdict. `policy` is a policy text where it is not the usual one.
+    top-level members of the verdict. `policy` is a policy text where it is not the usual one,
+    `known` what the reader has from elsewhere (fork evidence, notes). `without_mldsa` is record,
+    reason and place for a verifier that cannot judge post-quantum lines, where they differ.
     """
 
     data: bytes
@@ -57,6 +59,8 @@ class Made:
     policy: str | None = None
     tells: Mapping[str, Any] = field(default_factory=dict)
     stages: Mapping[str, Sequence[Any]] = field(default_factory=dict)
+    known: Sequence[Any] = ()
+    without_mldsa: tuple[str, str | None, str | None] | None = None
 
 
 Build = Callable[[], Made]

@@ -17,15 +17,16 @@ from typing import Any
 from merkle.checkpoint import Checkpoint
 from merkle.hashing import leaf_hash
 from merkle.keymap import KeyMap
-from merkle.note import Note, NoteSignature
-from merkle.proofs import inclusion_path
-from merkle.tree import root_of
+from merkle.note import Note, NoteSignature, sign_note
+from merkle.proofs import inclusion_path, prove_consistency
+from merkle.tree import MemoryTree, root_of
 from provenance.crypto.integrity import add_proof
 from provenance.crypto.signing import Cosigner, NoteSigner, PrivateKey
 from provenance.domain import canonical, party_events
 from provenance.domain.canonical import encode_base64
 from provenance.domain.chain import Link, subject_key
 from provenance.domain.event import Event, read_event
+from provenance.domain.fork import ForkEvidence
 from provenance.domain.ledger import MapHead, SubjectState, apply_link
 from provenance.domain.moments import format_ledger_time, format_seconds
 from provenance.domain.party import operator_uri
@@ -39,6 +40,7 @@ from provenance.domain.passport import (
 )
 from provenance.domain.seal import new_seal, read_seal
 from provenance.domain.trace import Step, read_chain, walk
+from tests.support.mldsa import mldsa_line
 
 ORIGIN = "log.example/2026"
 OPERATOR = operator_uri(ORIGIN)
@@ -323,19 +325,38 @@ class World:
         cosigned: Mapping[str, int] | None = None,
         *,
         extension: str = "",
+        log_keys: Sequence[str] | None = None,
+        mldsa: bool = False,
     ) -> Published:
-        """A map head and a checkpoint, cosigned by the names at the POSIX seconds given."""
+        """A map head and a checkpoint, cosigned by the names at the POSIX seconds given.
+
+        `log_keys` sign it, the usual one unless told; with `mldsa` the log's post-quantum key too.
+        """
         if len(self.entries) - 1 != self.heads[-1]:
             self._append_map_head()
         hashes = [leaf_hash(entry) for entry in self.entries]
         checkpoint = Checkpoint(self.origin, len(hashes), root_of(hashes))
         text = checkpoint.format() + extension
-        signer = NoteSigner(self.origin, make_key(self.log_key))
-        lines = [NoteSignature(signer.name, signer.key_id, signer.sign(text.encode()))]
+        lines = [self._log_line(key, text) for key in log_keys or [self.log_key]]
+        lines += [mldsa_line(self.origin, text.encode())] if mldsa else []
         times = {"clock": NOW - 40, "harbour": NOW - 60} if cosigned is None else cosigned
         lines += [cosigner(name).cosign(text.encode(), at) for name, at in times.items()]
         note = Note(text, tuple(lines)).format().decode()
         return Published(self, hashes, note)
+
+    def _log_line(self, key: str, text: str) -> NoteSignature:
+        signer = NoteSigner(self.origin, make_key(key))
+        return NoteSignature(signer.name, signer.key_id, signer.sign(text.encode()))
+
+
+def succession(
+    old: str, new: str, *, origin: str = ORIGIN, signed_by: Sequence[str] | None = None
+) -> str:
+    """The note by which one log key (named as in `make_key`) passes to another; signed by both."""
+    vkeys = [NoteSigner(origin, make_key(key)).vkey.format() for key in (old, new)]
+    text = "\n".join(["prov/log-key-succession/v1", origin, *vkeys]) + "\n"
+    signers = [NoteSigner(origin, make_key(key)) for key in signed_by or (old, new)]
+    return sign_note(text, signers).decode()
 
 
 COSIGNER_NAMES = {
@@ -355,10 +376,11 @@ def policy_text(
     witnesses: Iterable[str] = ("clock", "harbour", "archive"),
     *,
     origin: str = ORIGIN,
-    log_key: str = "log",
+    log_key: str | Sequence[str] = "log",
 ) -> str:
     """The reader's policy: the operator's clock and one of two outside witnesses are enough."""
-    lines = [f"log {NoteSigner(origin, make_key(log_key)).vkey.format()}"]
+    log_keys = [log_key] if isinstance(log_key, str) else log_key
+    lines = [f"log {NoteSigner(origin, make_key(key)).vkey.format()}" for key in log_keys]
     lines += [f"witness {name} {cosigner(name).vkey.format()}" for name in witnesses]
     if quorum == "enough":
         lines += ["group outside any harbour archive", "group enough all clock outside"]
@@ -372,6 +394,24 @@ class Published:
     world: World
     hashes: list[bytes]
     note: str
+
+    @property
+    def size(self) -> int:
+        return len(self.hashes)
+
+    def consistency(self, old: int) -> tuple[bytes, ...]:
+        """The proof that this state continues its own state of `old` entries."""
+        tree = MemoryTree()
+        tree.extend(self.hashes)
+        return tuple(prove_consistency(old, self.size, tree))
+
+    def fork_from(self, first: Published) -> ForkEvidence:
+        """The evidence that this state and a smaller one (or as large) are of two histories."""
+        if first.size == self.size:
+            return ForkEvidence(self.world.origin, first.note, self.note)
+        beginning = root_of(self.hashes[: first.size])
+        proof = self.consistency(first.size)
+        return ForkEvidence(self.world.origin, first.note, self.note, beginning, proof)
 
     def subject(self, uri: str) -> PresentSubject | AbsentSubject:
         """A subject with its proofs, or the proof that there is none."""

@@ -8,6 +8,7 @@ checks can tell.
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 from tests.support.bundle_stories import (
@@ -80,6 +81,18 @@ def raw(reason: str, **more: Any) -> Callable[[Callable[[bytes], bytes]], Callab
             return _refused(reason, "bundle", record="unusable", **more)(change(good))
 
         return _register(change.__name__, build)
+
+    return register
+
+
+def forgery(reason: str, place: str | None) -> Callable[[Callable[[], Made]], Callable[[], Made]]:
+    """What the decorated function made, refused: for cases of which the bundle is only a part."""
+
+    def register(make: Callable[[], Made]) -> Callable[[], Made]:
+        def build() -> Made:
+            return replace(make(), record="refused", reason=reason, place=place)
+
+        return _register(make.__name__, build)
 
     return register
 

@@ -4,12 +4,14 @@
  * An engine is `{name, verify(publicKey, message, signature) → boolean or a promise of one}` over
  * Uint8Array. It only has to be right about points that ed25519.js let through. An engine is used
  * after a self-test with RFC 8032's own vector, right and altered; one that fails it, throws, or is
- * missing (WebCrypto is, on pages without a secure origin) is as good as none.
+ * missing (WebCrypto is, on pages without a secure origin) is as good as none. Where WebCrypto has
+ * ML-DSA-44 as well, the engine has `verifyMldsa` of the same form; else that is null.
  */
 
 import { NoEngineError } from './errors.js';
-import { SELF_TEST } from './ed25519.js';
 import { toHex } from './bytes.js';
+import { SELF_TEST } from './ed25519.js';
+import { findMldsa } from './mldsa.js';
 
 async function passesSelfTest(engine) {
   const { publicKey, message, signature } = SELF_TEST;
@@ -37,7 +39,8 @@ export async function webCryptoEngine(subtle = globalThis.crypto && globalThis.c
     verify: async (publicKey, message, signature) =>
       subtle.verify({ name: 'Ed25519' }, await importKey(publicKey), signature, message),
   };
-  return (await passesSelfTest(engine)) ? engine : null;
+  if (!(await passesSelfTest(engine))) return null;
+  return { ...engine, verifyMldsa: await findMldsa(subtle) };
 }
 
 /**
@@ -51,6 +54,7 @@ export async function nobleEngine(load) {
     const engine = {
       name: 'noble',
       verify: (publicKey, message, signature) => ed25519.verify(signature, message, publicKey),
+      verifyMldsa: null,
     };
     return (await passesSelfTest(engine)) ? engine : null;
   } catch (error) {

@@ -21,6 +21,9 @@ export class NoEngineError extends VerifyError {}
 /** The reader's policy file cannot be used; the message names the line and the remedy. */
 export class PolicyError extends VerifyError {}
 
+/** What the reader knows of a log from elsewhere (docs/formats.md, `known`) cannot be read. */
+export class KnownError extends VerifyError {}
+
 /** A piece of evidence is malformed or does not prove what it claims. */
 export class ProofError extends VerifyError {}
 

@@ -7,6 +7,9 @@ import { decodeBase64 } from './base64.js';
 import { utf8 } from './bytes.js';
 import { ProofError } from './errors.js';
 import { isObject } from './json.js';
+import { parseClaimedTime } from './moments.js';
+
+const SECONDS = /^\d{4}-\d{2}-\d{2}T\d{2}:\d{2}:\d{2}Z$/;
 
 /** An integer that both languages hold exactly: 0..2^53 − 1. */
 export const isCount = (value) => Number.isSafeInteger(value) && value >= 0;
@@ -33,4 +36,10 @@ export function requireHashes(value) {
 /** A subject's URI as it may stand in a bundle: 1 to 65,535 bytes of UTF-8. */
 export function requireUri(value) {
   requireThat(typeof value === 'string' && value !== '' && utf8(value).length <= 65535, 'a URI');
+}
+
+/** A moment that exists, in the form of proofs. */
+export function requireSeconds(text) {
+  requireThat(typeof text === 'string' && SECONDS.test(text), 'YYYY-MM-DDTHH:MM:SSZ');
+  parseClaimedTime(text);
 }

@@ -5,6 +5,7 @@
  */
 
 export { findEngine, nobleEngine, nobleFrom, webCryptoEngine } from './engines.js';
-export { NoEngineError, PolicyError, VerifyError } from './errors.js';
+export { KnownError, NoEngineError, PolicyError, VerifyError } from './errors.js';
+export { parseKnown } from './forks.js';
 export { Policy } from './policy.js';
 export { encodeVerdict, MAX_AGE, verifyBundle } from './verdict.js';

@@ -17,7 +17,7 @@ import { sha256 } from './sha256.js';
 /** Signature types of signed-note: the byte before the public key in a verifier key. */
 export const ED25519 = 0x01;
 export const COSIGNATURE_V1 = 0x04;
-/** ML-DSA-44: known, so that a policy that names such keys can be read; its lines are passed over. */
+/** ML-DSA-44: its lines are judged where the browser can (mldsa.js), else passed over. */
 export const MLDSA = 0x06;
 const KEY_SIZES = { [ED25519]: 32, [COSIGNATURE_V1]: 32, [MLDSA]: 1312 };
 
@@ -49,6 +49,9 @@ export function parseVerifierKey(text) {
   if (!equal(keyId(name, kind, publicKey), fromHex(id))) throw new ProofError(`the key id of ${name} is not its key's`);
   return { name, id, kind, publicKey };
 }
+
+/** Whether a note's line is under this key. */
+export const isLineOf = (key, line) => key.name === line.name && key.id === line.id;
 
 function parseSignatureLine(line) {
   const match = /^\u2014 ([^ ]+) ([^ ]+)$/.exec(line);

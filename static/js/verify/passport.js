@@ -4,16 +4,23 @@
  */
 
 import { decodeBase64 } from './base64.js';
+import { utf8 } from './bytes.js';
 import { readLink } from './chain.js';
 import { MalformedJsonError, RefusedError, VerifyError } from './errors.js';
-import { isCount, requireHashes, requireMembers, requireThat, requireUri } from './form.js';
+import { readFork } from './forks.js';
+import { isCount, requireHashes, requireMembers, requireSeconds, requireThat, requireUri } from './form.js';
 import { BUNDLE_BYTES, isObject, parse } from './json.js';
 import { readSeal } from './seal.js';
 
-const MEMBERS = ['checkpoint', 'events', 'mapHead', 'seals', 'subject', 'subjects', 'type', 'v'];
+const MEMBERS = ['checkpoint', 'events', 'mapHead', 'seals', 'subject', 'subjects', 'type', 'v',
+  'anchors', 'forks', 'policy', 'succession'];
 /** Events stand four levels deep in a bundle; each is held to its own 32 later (step 21). */
 const BUNDLE_DEPTH = 40;
 const MAX_SUBJECTS = 1024;
+const MAX_FORKS = 8;
+const MAX_SUCCESSIONS = 8;
+const MAX_ANCHORS = 16;
+const MAX_POLICY_BYTES = 65536;
 
 /** A bundle that cannot be read as one at all (steps 1 and 2): record `unusable`. */
 export class UnusableError extends RefusedError {}
@@ -106,6 +113,48 @@ function readList(values, name, read) {
   return values.map((value, i) => at(`${name}[${i}]`, () => read(value)));
 }
 
+/** A list that may be missing; its length is looked at first. */
+function readFew(document, name, read, most) {
+  const values = name in document ? document[name] : [];
+  at(name, () => requireThat(!Array.isArray(values) || values.length <= most, `at most ${most}`));
+  return readList(values, name, read);
+}
+
+function readText(value) {
+  requireThat(typeof value === 'string', 'a string');
+  return value;
+}
+
+function readPolicyMember(value) {
+  requireThat(utf8(readText(value)).length <= MAX_POLICY_BYTES, `at most ${MAX_POLICY_BYTES} bytes`);
+  return value;
+}
+
+/** What the third party gave; held to the form, and judged by others. */
+const ANCHOR_PROOFS = new Map([
+  ['rfc3161', (proof) => {
+    requireMembers(proof, ['token']);
+    decodeBase64(proof.token);
+  }],
+  ['evm', (proof) => {
+    requireMembers(proof, ['chain', 'contract', 'transaction', 'block']);
+    requireThat(isCount(proof.chain) && isCount(proof.block), 'numbers of a chain and a block');
+    requireThat(/^0x[0-9a-fA-F]{40}$/.test(readText(proof.contract)), 'a contract');
+    requireThat(/^0x[0-9a-fA-F]{64}$/.test(readText(proof.transaction)), 'a transaction');
+  }],
+]);
+
+/** `{kind, note, consistency, time}`. */
+function readAnchor(value) {
+  requireMembers(value, ['kind', 'checkpoint', 'consistency', 'time', 'proof']);
+  requireThat(ANCHOR_PROOFS.has(value.kind), 'a known kind');
+  ANCHOR_PROOFS.get(value.kind)(value.proof);
+  requireSeconds(value.time);
+  return {
+    kind: value.kind, note: readText(value.checkpoint), consistency: requireHashes(value.consistency), time: value.time,
+  };
+}
+
 /**
  * The bundle's values, in the order of its members that step 3 prescribes. Throws UnusableError
  * (steps 1 and 2) or RefusedError (`bundle-malformed`).
@@ -123,5 +172,10 @@ export function readPassport(bytes) {
   at('subject', () => requireThat(document.subject === subjects[0].uri, 'the uri of subjects[0]'));
   const seals = readList(document.seals, 'seals', readSeal);
   const events = readList(document.events, 'events', (value) => readEventMember(value, seals.length));
-  return { subject: document.subject, checkpoint: document.checkpoint, mapHead, subjects, seals, events };
+  const forks = readFew(document, 'forks', readFork, MAX_FORKS);
+  const policy = 'policy' in document ? at('policy', () => readPolicyMember(document.policy)) : null;
+  const succession = readFew(document, 'succession', readText, MAX_SUCCESSIONS);
+  const anchors = readFew(document, 'anchors', readAnchor, MAX_ANCHORS);
+  const { subject, checkpoint } = document;
+  return { subject, checkpoint, mapHead, subjects, seals, events, forks, policy, succession, anchors };
 }

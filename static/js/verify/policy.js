@@ -133,6 +133,16 @@ export class Policy {
     return new Policy(reader);
   }
 
+  /** The keys of all logs and witnesses. */
+  keys() {
+    return [...this.logs, ...this.witnesses.map(({ key }) => key)];
+  }
+
+  /** This policy with one more log key. */
+  withLog(key) {
+    return Object.assign(Object.create(Policy.prototype), this, { logs: [...this.logs, key] });
+  }
+
   /** Whether cosignatures by these witnesses (a Set of names) are enough; always under `none`. */
   isSatisfied(names) {
     if (this.quorum === null) return true;

@@ -12,20 +12,13 @@ import { decodeBase64, encodeBase64 } from './base64.js';
 import { concat } from './bytes.js';
 import { isAdmissibleKey, verifyEd25519 } from './ed25519.js';
 import { ProofError } from './errors.js';
-import { requireMembers, requireThat } from './form.js';
+import { requireMembers, requireSeconds, requireThat } from './form.js';
 import { canonicalText, encode, SEAL_BYTES } from './json.js';
 import { leafHash } from './merkle.js';
-import { parseClaimedTime } from './moments.js';
 import { sha256 } from './sha256.js';
 
 const SEAL_MEMBERS = ['created', 'nonce', 'origin', 'party', 'proof', 'root', 'size', 'type', 'v'];
 const PROOF_MEMBERS = ['created', 'cryptosuite', 'proofPurpose', 'proofValue', 'type', 'verificationMethod'];
-const SECONDS = /^\d{4}-\d{2}-\d{2}T\d{2}:\d{2}:\d{2}Z$/;
-
-function requireSeconds(text) {
-  requireThat(typeof text === 'string' && SECONDS.test(text), 'YYYY-MM-DDTHH:MM:SSZ');
-  parseClaimedTime(text);
-}
 
 function requireProofForm(proof, further) {
   requireMembers(proof, [...PROOF_MEMBERS, ...further]);

@@ -13,10 +13,15 @@ import { findEngine } from './engines.js';
 import { RefusedError } from './errors.js';
 import { canonicalText } from './json.js';
 import { formatSeconds } from './moments.js';
+import { refuseForked } from './forks.js';
+import { differs, judgeAnchors } from './outside.js';
 import { operatorUri } from './party.js';
 import { readPassport, UnusableError } from './passport.js';
 import { Policy } from './policy.js';
-import { checkAge, checkCheckpoint, checkMapHead, readAsOf } from './published.js';
+import {
+  checkAge, checkMapHead, readAsOf, readCheckpoint, requireQuorum, verifyLines,
+} from './published.js';
+import { acceptSuccessors } from './succession.js';
 import { judgeStates, walk } from './trace.js';
 import { checkUnaltered } from './unaltered.js';
 
@@ -38,6 +43,7 @@ function emptyVerdict() {
     parties: [],
     independent: 0,
     warnings: [],
+    anchors: [],
   };
 }
 
@@ -145,24 +151,42 @@ class Verification {
     if (this.policy.quorum === null) this.verdict.checks.fresh = 'not-checked';
     await this.check('complete', () => checkComplete(bundle.subjects, checkpoint.mapRoot, checkpoint));
     if (!bundle.subjects[0].present) {
-      this.verdict.record = 'absent';
+      Object.assign(this.verdict, { record: 'absent', ...this.outside });
       return;
     }
     const events = await this.check('unaltered', () => checkUnaltered(bundle));
-    Object.assign(this.verdict, await this.check('authentic', async () => {
+    const story = await this.check('authentic', async () => {
       await checkSeals(bundle, events, checkpoint.origin, engine);
       const parties = await replayParties(bundle.subjects, events, checkpoint.origin, engine);
       checkSigners(events, parties);
       return tell(bundle, events, parties, checkpoint.origin);
-    }));
-    this.verdict.record = 'verified';
+    });
+    const warnings = [...story.warnings, ...this.outside.warnings];
+    Object.assign(this.verdict, { record: 'verified', ...story, ...this.outside, warnings });
   }
 
   async publish(bundle) {
-    const checkpoint = await checkCheckpoint(bundle.checkpoint, this.policy, this.options.engine);
-    const cosigners = [...checkpoint.times.keys()].sort(compareCodePoints);
+    const { engine, known } = this.options;
+    const opened = readCheckpoint(bundle.checkpoint, this.policy);
+    const { checkpoint } = opened;
+    const accepted = await acceptSuccessors(bundle.succession, checkpoint.origin, this.policy, engine);
+    const times = await verifyLines(opened, accepted.policy, engine);
+    await refuseForked(bundle.forks, known, checkpoint, accepted.policy, engine);
+    requireQuorum(times, this.policy);
+    const cosigners = [...times.keys()].sort(compareCodePoints);
     this.verdict.log = { origin: checkpoint.origin, size: checkpoint.size, asOf: null, cosigners };
-    return { ...checkpoint, mapRoot: checkMapHead(bundle.mapHead, checkpoint) };
+    this.outside = await this.lookOutside(bundle, checkpoint, accepted);
+    return { ...checkpoint, times, mapRoot: checkMapHead(bundle.mapHead, checkpoint) };
+  }
+
+  /** What never decides the record: warnings about the log, and its anchors. */
+  async lookOutside({ policy, anchors }, checkpoint, accepted) {
+    const warnings = accepted.places.map((place) => ({ code: 'log-key-succeeded', place }));
+    if (policy !== null && differs(policy, checkpoint.origin, this.policy)) {
+      warnings.push({ code: 'policy-differs', place: 'policy' });
+    }
+    const judged = await judgeAnchors(anchors, checkpoint, accepted.policy, this.options.engine);
+    return { anchors: judged.anchors, warnings: [...warnings, ...judged.warnings] };
   }
 
   refuse({ reason, place }, record) {
@@ -173,13 +197,14 @@ class Verification {
 /**
  * The verdict (docs/formats.md section 11) on a bundle's bytes under a policy's text.
  *
- * `now` in POSIX seconds, `maxAge` in seconds; `engine` of engines.js, found when not given. A refused
+ * `now` in POSIX seconds, `maxAge` in seconds; `engine` of engines.js, found when not given; `known` is
+ * what the reader has from elsewhere (parseKnown of forks.js): fork evidence, notes seen before. A refused
  * bundle is a verdict and no error. Throws PolicyError for the policy, and NoEngineError where nothing
  * can check signatures: then the page may only say that the server checked.
  */
-export async function verifyBundle(bytes, policyText, { now, maxAge = MAX_AGE, engine } = {}) {
+export async function verifyBundle(bytes, policyText, { now, maxAge = MAX_AGE, engine, known = [] } = {}) {
   const policy = Policy.parse(policyText);
-  const verification = new Verification(policy, { now, maxAge, engine: engine || (await findEngine()) });
+  const verification = new Verification(policy, { now, maxAge, known, engine: engine || (await findEngine()) });
   try {
     await verification.run(bytes);
   } catch (error) {

@@ -82,6 +82,11 @@ def test_their_number_is_limited_before_any_is_looked_at(name: str, most: int) -
     assert place_of({**bundle(), name: [7] * (most + 1)}) == name
 
 
+def test_a_policy_is_no_longer_than_anybody_needs() -> None:
+    assert read_passport(encode({**bundle(), "policy": "é" * 32_768})).policy is not None
+    assert place_of({**bundle(), "policy": "é" * 32_768 + "a"}) == "policy"
+
+
 @pytest.mark.parametrize("first", range(4))
 def test_they_are_read_in_this_order_after_the_events(first: int) -> None:
     document = {**bundle(), **dict.fromkeys(NAMES[first:], 7)}
