@@ -12,15 +12,20 @@ from __future__ import annotations
 import logging
 import re
 import sys
+from collections.abc import Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import click
 from gunicorn.app.base import BaseApplication
 
+from merkle.note import VerifierKey
 from provenance.cli.options import now_seconds
-from provenance.cli.output import json_option, note, result, spoken_errors
+from provenance.cli.output import errors_end_with, json_option, note, result, spoken_errors
 from provenance.client.log_reader import LogReader, check_log_url
+from provenance.client.witness_conformance import Conformance, ConformanceLog, Outcome
+from provenance.crypto.signing import PrivateKey, load_key, save_key
 from provenance.domain.meaning import Kind
 from provenance.services.map_following import MapFollower
 from provenance.services.witness import Witness, add_log, establish
@@ -135,6 +140,58 @@ def add_one_log(log: str, state_path: Path, as_json: bool) -> None:
     known = add_log(WitnessState(state_path), *_split(log))
     facts = {"origin": known.origin, "keys": [k.format() for k in known.keys], "url": known.url}
     result(facts, f"cosigns {_in_words(known)}", as_json)
+
+
+@witness.command()
+@click.argument("url")
+@click.option(
+    "--log-key",
+    "log_key_path",
+    default="conformance.key",
+    show_default=True,
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="Key file of the log that the test plays; made the first time.",
+)
+@click.option("--vkey", default=None, help="The witness's key: its cosignatures are then verified.")
+@click.option("--monitoring-url", default=None, help="Monitoring prefix, if it is another one.")
+@json_option
+@errors_end_with(2)
+def conformance(
+    url: str, log_key_path: Path, vkey: str | None, monitoring_url: str | None, as_json: bool
+) -> None:
+    """Ask the witness at URL every case of the protocol; 1 when an answer differs.
+
+    The witness must know the log of the test. The first time, its key is made and shown, and the
+    exit status is 2: add it to the witness, then run the command again.
+    """
+    check_log_url(url)
+    if not log_key_path.exists():
+        save_key(log_key_path, PrivateKey.generate())
+        log = ConformanceLog(load_key(log_key_path))
+        note(f"made {log_key_path}; tell the witness to cosign for this log, then run this again:")
+        click.echo(log.vkey)
+        sys.exit(2)
+    log = ConformanceLog(load_key(log_key_path))
+    key = None if vkey is None else VerifierKey.parse(vkey)
+    outcomes = Conformance(url, log, key, monitoring_url).run()
+    differ = [outcome for outcome in outcomes if outcome.same is False]
+    facts = {"witness": url, "log": log.vkey, "cases": [asdict(outcome) for outcome in outcomes]}
+    words = f"{_table(outcomes)}\n{len(differ)} of {len(outcomes)} answers differ"
+    result(facts | {"differ": len(differ)}, words, as_json)
+    sys.exit(1 if differ else 0)
+
+
+def _table(outcomes: Sequence[Outcome]) -> str:
+    """case | expected | found | same?"""
+    rows = [("case", "expected", "found", "same?")]
+    for outcome in outcomes:
+        same = {True: "yes", False: f"NO: {outcome.fault}", None: "-"}[outcome.same]
+        rows.append((outcome.name, outcome.expected, outcome.found, same))
+    widths = [max(len(row[column]) for row in rows) for column in range(3)]
+    return "\n".join(
+        " | ".join((*(text.ljust(width) for text, width in zip(row, widths, strict=False)), row[3]))
+        for row in rows
+    )
 
 
 def _key_path(state_path: Path, key_path: Path | None) -> Path:

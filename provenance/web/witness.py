@@ -50,6 +50,8 @@ SLOTS: Final = 12
 
 _TEXT: Final = "text/plain; charset=utf-8"
 _NEWEST: Final = re.compile(r"/([0-9a-f]{64})/checkpoint")
+_OLD: Final = re.compile(rb"old ([0-9]{1,16})(?![^\n])")
+_NAMED: Final = re.compile(rb"([!-~]{1,100})\n([0-9]{1,16})\n")
 _STATUS: Final[tuple[tuple[type[Exception] | tuple[type[Exception], ...], int], ...]] = (
     (MalformedRequestError, 400),
     (UnsignedError, 403),
@@ -159,6 +161,8 @@ class WitnessApp:
             if status is None:
                 raise
             answer = _reason(status, str(error), **({"Retry_After": "5"} if status == 503 else {}))
+            if status == 400:  # those words repeat what was sent
+                answer.facts = {"reason": "malformed"}
         else:
             answer = Answer(200, accepted.format())
             facts["root"] = accepted.checkpoint.root.hex()
@@ -240,14 +244,12 @@ def _read_body(environ: dict[str, Any], seconds: float) -> bytes | Answer:
 
 
 def _facts(body: bytes) -> dict[str, Any]:
-    """Who and how far, as the request claims; cut short, and nothing else of it."""
-    old, _, rest = body.partition(b"\n")
-    text = rest.partition(b"\n\n")[2] if not rest.startswith(b"\n") else rest[1:]
-    origin, size = (*text.split(b"\n", 2), b"", b"")[:2]
-    return {
-        name: value[:80].decode("utf-8", "replace")
-        for name, value in (("old", old.removeprefix(b"old ")), ("origin", origin), ("size", size))
-    }
+    """Sizes and log as the request claims them, where they have the form; nothing else of it."""
+    head, _, note = body.partition(b"\n\n")
+    old = _OLD.match(head)
+    named = _NAMED.match(note)
+    facts = {"old": int(old[1])} if old else {}
+    return facts | ({"origin": named[1].decode(), "size": int(named[2])} if named else {})
 
 
 def _write_line(environ: dict[str, Any], answer: Answer, seconds: float) -> None:
