@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import click
 
+from provenance.cli.audit import audit
 from provenance.cli.bench import bench
 from provenance.cli.demo import demo
 from provenance.cli.files import seal, upload
@@ -23,6 +24,6 @@ def main() -> None:
 
 for _command in (
     *(serve, init, demo, party, key, seal, upload, verify, fsck, fork, bench, build_verifier),
-    *(witness, sequence),
+    *(audit, witness, sequence),
 ):
     main.add_command(_command)
