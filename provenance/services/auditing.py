@@ -320,7 +320,7 @@ class _Run:
         )
 
     def _own_tree(self) -> OwnTree:
-        return OwnTree(self._directory.read_mirrored, self._place.size)
+        return OwnTree(self._directory.read_mirrored)
 
     def _move(self, place: Place) -> None:
         with self._directory.database.write() as connection:

@@ -221,12 +221,11 @@ def _hashes(tile: bytes) -> list[bytes]:
 
 
 class OwnTree:
-    """A `merkle.tree.HashReader` over the mirrored level 0 and full tiles of `size` entries."""
+    """A `merkle.tree.HashReader` over the mirrored tiles: level 0, and what is full above it."""
 
-    def __init__(self, read: Callable[[str], bytes | None], size: int) -> None:
+    def __init__(self, read: Callable[[str], bytes | None]) -> None:
         """`read` gives a mirrored file by its path, or None."""
         self._read = read
-        self._size = size
         self._tiles: dict[tuple[int, int], bytes] = {}
 
     def read_hash(self, level: int, index: int) -> bytes:
