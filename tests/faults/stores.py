@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Literal
+from typing import Any, Literal
 
-from sqlalchemy import Connection
+from sqlalchemy import Connection, event
 
 from provenance.storage.errors import StoreUnavailableError
 from provenance.storage.session import Database
@@ -23,17 +24,23 @@ class Breaker:
     """Counts writes over all stores and breaks the one numbered `at` (from 0); None breaks none.
 
     `steps` names every write that came, so that a test can see that all of them were broken once.
+    Every write called `name` is broken as well: a store that stays broken at one place.
     """
 
-    def __init__(self, at: int | None, mode: Mode) -> None:
+    def __init__(self, at: int | None, mode: Mode, name: str | None = None) -> None:
         self.at = at
         self.mode = mode
+        self.name = name
         self.steps: list[str] = []
 
     def break_now(self, name: str) -> bool:
         """Is this the write to break?"""
         self.steps.append(name)
-        return self.at == len(self.steps) - 1
+        return self.at == len(self.steps) - 1 or name == self.name
+
+    def mend(self) -> None:
+        """Break nothing from now on."""
+        self.at = self.name = None
 
     @property
     def broke(self) -> bool:
@@ -87,7 +94,12 @@ class FaultyLastSigned(LastSigned):
 
 
 class FaultyDatabase(Database):
-    """Commits that fail, or that happen and are reported as failed (a connection lost then)."""
+    """Commits that fail, or that happen and are reported as failed (a connection lost then).
+
+    A commit's name says which of the sequencer's it is, by the tables that it writes:
+    `commit/log_state` (the checkpoint's row), `commit/publication` (with the map's rows), or else
+    `commit/` and the tables.
+    """
 
     def __init__(self, real: Database, breaker: Breaker) -> None:
         super().__init__(real.url)
@@ -95,10 +107,25 @@ class FaultyDatabase(Database):
 
     @contextmanager
     def write(self) -> Iterator[Connection]:
+        tables: set[str] = set()
+
+        def note(_connection: Any, _cursor: Any, statement: str, *_: Any) -> None:
+            if found := _WRITES.match(statement):
+                tables.add(found[1])
+
         with super().write() as connection:
+            event.listen(connection, "before_cursor_execute", note)
             yield connection
-            broken = self._breaker.break_now("commit")
+            broken = self._breaker.break_now(f"commit/{_name_of(tables)}")
             if broken and self._breaker.mode == "lost":
                 raise StoreUnavailableError("injected: commit lost")
         if broken:
             raise StoreUnavailableError("injected: commit kept")
+
+
+_WRITES = re.compile(r"(?:INSERT(?: OR \w+)? INTO|UPDATE|DELETE FROM) (\w+)")
+
+
+def _name_of(tables: set[str]) -> str:
+    known = [name for name in ("log_state", "publication") if name in tables]
+    return known[0] if known else "+".join(sorted(tables))
