@@ -34,7 +34,7 @@ from bisect import bisect_left
 from collections import OrderedDict, defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from itertools import chain, islice
+from itertools import chain
 from typing import Final, TypeVar
 
 from merkle.errors import ArgumentError, MapPageError
@@ -140,28 +140,40 @@ class PageMap:
 
     # Questions
 
-    def prefetch(self, keys: Iterable[bytes], read: ReadPages) -> None:
-        """Bring the pages at which searches for `keys` end into memory with one reading.
-
-        For speed only, and only as many as are kept. Raises `MapPageError`.
-        """
-        wanted = (self._search(key)[0] for key in keys)
-        self._open_pages(list(islice(dict.fromkeys(filter(None, wanted)), self._capacity)), read)
-
     def get(self, key: bytes, read: ReadPages) -> bytes | None:
         """The value of `key`, or None.
 
         Raises `MapPageError`; `ArgumentError` for a key that is not 32 bytes.
         """
-        place, _ = self._search(key)
-        return self._open_pages([place], read)[place].get(key) if place else None
+        return self.values((key,), read)[key]
+
+    def values(self, keys: Iterable[bytes], read: ReadPages) -> dict[bytes, bytes | None]:
+        """The values of many keys; None for one that is not in the map. Errors as for `get`."""
+        return {
+            key: None if page is None else page.get(key) for key, page, _ in self._ask(keys, read)
+        }
 
     def prove(self, key: bytes, read: ReadPages) -> bytes:
         """The presence or absence proof of `KeyMap.prove`. Errors as for `get`."""
-        place, steps = self._search(key)
-        if not place:
-            return b""
-        return self._open_pages([place], read)[place].prove(key) + b"".join(reversed(steps))
+        return self.proofs((key,), read)[key]
+
+    def proofs(self, keys: Iterable[bytes], read: ReadPages) -> dict[bytes, bytes]:
+        """The proofs of many keys. Errors as for `get`."""
+        return {
+            key: b"" if page is None else page.prove(key) + b"".join(reversed(steps))
+            for key, page, steps in self._ask(keys, read)
+        }
+
+    def _ask(
+        self, keys: Iterable[bytes], read: ReadPages
+    ) -> Iterator[tuple[bytes, KeyMap | None, list[bytes]]]:
+        """For each key, in order of keys: the page at which its search ends, the steps above it."""
+        for some in _chunks(sorted(set(keys))):
+            found = {key: self._search(key) for key in some}
+            places = dict.fromkeys(place for place, _ in found.values() if place)
+            pages = self._open_pages(list(places), read)
+            for key, (place, steps) in found.items():
+                yield key, pages.get(place), steps
 
     def prove_transition(self, keys: Iterable[bytes], read: ReadPages) -> bytes:
         """The proof of `KeyMap.prove_transition`. Errors as for `get`."""
@@ -342,6 +354,11 @@ class PageMap:
         if len(leaves) % LEAF_SIZE:
             raise MapPageError(f"page {place} of the map: {len(leaves)} bytes are no whole leaves")
         page = KeyMap.build(split_leaves(leaves))
+        # The hash does not say where a page lies; an insertion relies on it.
+        shift = 65 - place.bit_length()
+        prefix = place ^ 1 << place.bit_length() - 1
+        if any(int.from_bytes(key[:8], "big") >> shift != prefix for key, _ in page.items()):
+            raise MapPageError(f"page {place} of the map holds keys that belong elsewhere")
         expected = self._node(place)[1:]
         if page.root() != expected:
             raise MapPageError(

@@ -33,7 +33,8 @@ def upgrade() -> None:
         sa.Column("size", sa.BigInteger(), nullable=False),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_map_pages")),
     )
-    op.create_index("ix_map_pages_size", "map_pages", ["size"], unique=False)
+    # With place and hash in it, a start reads the index and leaves the leaves where they are.
+    op.create_index("ix_map_pages_size", "map_pages", ["size", "id", "hash"], unique=False)
     op.create_table(
         "forks",
         sa.Column("id", _ID, nullable=False),

@@ -6,7 +6,7 @@ Nothing that is stored is believed, our own columns least of all. In this order:
    keys): its signature, its origin, the columns beside it;
 2. the log, entry by entry (:mod:`provenance.services.checking_log`): bundles, links in the
    database, map heads and the deltas beside them, tiles at every level, the roots of all those
-   checkpoints, older partial files, the stored leaves of the map;
+   checkpoints, older partial files, the stored leaves and pages of the map;
 3. the chains, then uploads with seals, events and links, parties, disclosures
    (:mod:`provenance.services.checking_records`).
 
@@ -38,6 +38,7 @@ from provenance.services.checking_log import (
     Signed,
     compare_leftovers,
     compare_map_leaves,
+    compare_map_pages,
     require_equal,
 )
 from provenance.services.checking_records import (
@@ -216,6 +217,9 @@ class _Check:
             raise DifferenceError("kind", f"log entry {published - 1}", "a map head", "a link")
         compare_map_leaves(
             self._stream(audit.stream_map_leaves, connection), replay.states, heads, self.tally
+        )
+        compare_map_pages(
+            self._stream(audit.stream_map_pages, connection), replay.states, heads, self.tally
         )
         compare_leftovers(self._tiles, published, heads, self.tally)
         if published < state.size:

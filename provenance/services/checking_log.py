@@ -20,6 +20,7 @@ from merkle.checkpoint import Checkpoint
 from merkle.errors import TileError, TilePathError
 from merkle.hashing import HASH_SIZE, leaf_hash
 from merkle.keymap import KeyMap
+from merkle.pagemap import pages_of, split_leaves
 from merkle.tiles import (
     TILE_HEIGHT,
     TILE_WIDTH,
@@ -33,7 +34,7 @@ from provenance.domain.chain import Link
 from provenance.domain.delta import DELTA_PREFIX, MapDelta, delta_path, parse_delta_path
 from provenance.domain.errors import DomainError
 from provenance.domain.ledger import MapHead, SubjectState, apply_link, decode_entry
-from provenance.storage.audit import MapLeafRow, SequencedLink
+from provenance.storage.audit import MapLeafRow, MapPageRow, SequencedLink
 from provenance.storage.log import LogState, PendingUpload
 from provenance.storage.tiles import TileMissingError, TileStore, cut, read_tile
 
@@ -313,6 +314,36 @@ def compare_map_leaves(
         tally("map leaves", 1)
     if seen != len(states):
         raise DifferenceError("number", "map leaves", len(states), seen)
+
+
+def compare_map_pages(
+    rows: Iterator[MapPageRow],
+    states: Mapping[bytes, SubjectState],
+    heads: Sequence[int],
+    tally: Tally,
+) -> None:
+    """The stored pages are those into which the states at the published size are cut.
+
+    A page's size is that of a publication, and of none before that of its newest leaf; it may be a
+    later one, which cut the page above.
+    """
+    expected = dict(pages_of((key, state.value) for key, state in sorted(states.items())))
+    sizes = {index + 1 for index in heads}
+    for row in rows:
+        where = f"map page {row.place}"
+        page = expected.pop(row.place, None)
+        if page is None:
+            raise DifferenceError("row", where, "none, the map has no such page", "a row")
+        require_equal("leaves", where, page.leaves, row.leaves)
+        require_equal("hash", where, page.hash, row.hash)
+        newest = max(states[key].index for key, _ in split_leaves(page.leaves))
+        if row.size not in sizes or row.size <= newest:
+            raise DifferenceError(
+                "size that set it", where, f"a published one above {newest}", row.size
+            )
+        tally("map pages", 1)
+    if expected:
+        raise DifferenceError("row", f"map page {min(expected)}", "a row", "none")
 
 
 def compare_leftovers(store: TileStore, size: int, heads: Sequence[int], tally: Tally) -> None:

@@ -12,8 +12,9 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
+from merkle.errors import MapPageError
 from merkle.hashing import EMPTY_ROOT, leaf_hash
-from merkle.keymap import KeyMap
+from merkle.pagemap import PageChanges, PageMap, ReadPages
 from merkle.tiles import (
     TILE_WIDTH,
     TileHashReader,
@@ -67,7 +68,8 @@ class Growth:
     """A batch worked out. `entries` are its links and, as the last one, the map head `head`.
 
     `delta` is the file that shows others how the map came to `head`; `indexes` are (upload id, log
-    index of its first link); `states` those of the subjects touched.
+    index of its first link); `states` those of the subjects touched; `pages` what the map's stored
+    pages become.
     """
 
     before: Position
@@ -77,6 +79,7 @@ class Growth:
     entries: tuple[bytes, ...]
     indexes: tuple[tuple[int, int], ...]
     states: Mapping[bytes, SubjectState]
+    pages: PageChanges
     tree: MemoryTree
     fetch: Fetch
 
@@ -112,20 +115,26 @@ def grow(
     uploads: Sequence[PendingUpload],
     links: Sequence[Sequence[Link]],
     states: Mapping[bytes, SubjectState],
-    keymap: KeyMap,
+    keymap: PageMap,
+    read: ReadPages,
     fetch: Fetch,
 ) -> Growth:
     """Append `uploads` (in order, their decoded `links` beside them) and a map head to the log.
 
     `states` holds the published state of every subject that the links name and that has one, and
     of no other.
-    `keymap` is the map at `before` and **is moved on**: whoever then fails to commit the growth
-    must throw it away. Raises DamagedLogError for tiles that do not add up to `before.root`.
+    `keymap` is the map at `before`, with the pages that `read` gives, and **is moved on**: whoever
+    then fails to commit the growth must throw it away. Raises DamagedLogError for tiles that do not
+    add up to `before.root`, for pages that are not the map's and states that it does not hold.
     """
     touched, ignored = _apply(before.size, links, states)
     named = {link.key for upload in links for link in upload}  # by links that are ignored too
-    transition = keymap.prove_transition(named)
-    keymap.update((key, state.value) for key, state in touched.items())
+    try:
+        _require_states(states, keymap.values(named, read))
+        transition = keymap.prove_transition(named, read)
+        pages = keymap.update(((key, state.value) for key, state in touched.items()), read)
+    except MapPageError as error:
+        raise DamagedLogError("stored pages of the map", "those published", str(error)) from error
     count = sum(len(upload.entries) for upload in uploads)
     head = MapHead(
         index=before.size + count,
@@ -145,6 +154,7 @@ def grow(
         entries=entries,
         indexes=_indexes(before.size, uploads),
         states=touched,
+        pages=pages,
         tree=tree,
         fetch=fetch,
     )
@@ -177,6 +187,23 @@ def decode_upload(upload: PendingUpload) -> list[Link]:
                 f"upload {upload.id}, entry {ordinal}", "a link", str(error)
             ) from error
     return links
+
+
+def _require_states(
+    states: Mapping[bytes, SubjectState], values: Mapping[bytes, bytes | None]
+) -> None:
+    """Stored states are those that the published map holds: what is built on them gets signed."""
+    for key, value in values.items():
+        state = states.get(key)
+        found = None if state is None else state.value
+        if found != value:
+            raise DamagedLogError(
+                f"stored state of the subject {key.hex()}", _show(value), _show(found)
+            )
+
+
+def _show(value: bytes | None) -> str:
+    return "none" if value is None else f"one with the map value {value.hex()}"
 
 
 def _apply(

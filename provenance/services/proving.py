@@ -5,9 +5,11 @@
                         histories of the parties that sealed any of it, and of the operator
     then:               map proofs, log proofs, seals with paths, the bundle
 
-Everything in a bundle belongs to one published checkpoint. The map is in memory and moves on with
-each publication; a passport that was begun under an older one than the map now holds is begun again
-(rarely more than once: a publication takes place a few times a second at most).
+Everything in a bundle belongs to one published checkpoint. Of the map only the hashes above its
+pages are in memory (merkle.pagemap), and they move on with each publication; pages are read in the
+passport's own snapshot. A passport that was begun under an older publication than the hashes now
+are of is begun again (rarely more than once: a publication takes place a few times a second at
+most).
 
 What never changes is remembered: a history under the map value that names it, hashes of full
 subtrees of the log, tiles, seals' trees. So a passport of a subject seen before costs its proofs,
@@ -26,11 +28,14 @@ from __future__ import annotations
 
 import json
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
-from merkle.keymap import KeyMap
+from merkle.errors import MapPageError
+from merkle.pagemap import PageMap
 from merkle.proofs import prove_inclusion
 from merkle.tiles import TILE_WIDTH, TileHashReader, decode_bundle, entries_path
 from merkle.tree import HashReader, MemoryTree
@@ -53,8 +58,7 @@ from provenance.domain.passport import (
 from provenance.domain.seal import Seal, parse_seal
 from provenance.domain.trace import Step, read_chain, walk
 from provenance.services.cache import Cache
-from provenance.storage import keymap as map_rows
-from provenance.storage import log
+from provenance.storage import log, mappages
 from provenance.storage.disclosures import read_disclosures
 from provenance.storage.errors import StoreInconsistentError
 from provenance.storage.events import read_seals
@@ -128,9 +132,9 @@ class _MovedOnError(Exception):
 
 
 class Prover:
-    """Builds passports for all threads of one process. Loads the map when first asked.
+    """Builds passports for all threads of one process. Loads the map's hashes when first asked.
 
-    The map takes about 300 bytes a subject, and some seconds to load a million of them.
+    They take about 4 bytes a subject, and some tenths of a second to load for a million of them.
     """
 
     def __init__(self, database: Database, tiles: TileStore, origin: str) -> None:
@@ -138,7 +142,7 @@ class Prover:
         self._tiles = tiles
         self.operator = operator_uri(origin)
         self._lock = threading.RLock()  # owns the three below
-        self._keymap = KeyMap()
+        self._keymap = PageMap()
         self._size = 0
         self._head: MapHeadProof | None = None
         self._histories: Cache[bytes, _History] = Cache(50_000, lambda one: len(one.links))
@@ -200,10 +204,8 @@ class Prover:
             seals = self._load_seals(connection, collection.uploads())
             disclosures = read_disclosures(connection, collection.concealing())
             forks = [parse_fork(row.evidence) for row in read_forks(connection, MAX_FORKS)]
-        reader = self.reader(size)
-        with self._lock:
-            self.require_size(size)
-            subjects = tuple(self._prove(uri, collection, reader) for uri in collection.order)
+            proofs = self._map_proofs(connection, collection.order, size)
+        subjects = self._subjects(collection, proofs)
         numbers = {upload: number for number, upload in enumerate(seals)}
         texts = {place: tuple(row.text for row in rows) for place, rows in disclosures.items()}
         events = collection.events()
@@ -240,25 +242,22 @@ class Prover:
             return _Snapshot(publication, self._head)
 
     def _move(self, connection: Connection, publication: Publication) -> None:
-        """Take over the leaves that are newer than ours; the lock is held.
+        """Take over the hashes of pages that are newer than ours; the lock is held.
 
         All is read before anything is changed, so that an outage leaves the map as it was. A map
         that does not fit its map head is thrown away, and read anew by whoever asks next.
         """
-        leaves = list(map_rows.read_values(connection, above=self._size))
         head = self._read_head(publication.size)
         proof = prove_inclusion(head.index, publication.size, self.reader(publication.size))
-        if self._size:
-            self._keymap.update(leaves)
-        else:
-            self._keymap = KeyMap.build(leaves)
+        with closing(mappages.read_hashes(connection, above=self._size)) as hashes:
+            if self._size:
+                self._keymap.follow(list(hashes), head.subjects)
+            else:
+                self._keymap = PageMap.load(hashes, head.subjects)
         root = self._keymap.root()
         if root != head.root:
-            self._size, self._keymap, self._head = 0, KeyMap(), None
-            raise StoreInconsistentError(
-                f"map of the stored leaves at size {publication.size}: expected root "
-                f"{head.root.hex()}, found {root.hex()}; run `provenance fsck`"
-            )
+            self._size, self._keymap, self._head = 0, PageMap(), None
+            raise _wrong_map(connection, head, root)
         self._size, self._head = publication.size, MapHeadProof(head.format(), tuple(proof))
 
     def _read_head(self, size: int) -> MapHead:
@@ -274,21 +273,56 @@ class Prover:
         if self._size != size:
             raise _MovedOnError
 
-    def values(self, uris: Sequence[str], size: int) -> dict[str, bytes | None]:
-        """The map values of subjects at `size`; None for one that is absent."""
+    @contextmanager
+    def _map(self, size: int) -> Iterator[PageMap]:
+        """The map of `size`, which stays so in the block; raises _MovedOnError.
+
+        Pages are read in the block, under the lock: what is read must be of the hashes' own size,
+        and a reading takes less than a publication that would wait for it.
+        """
         with self._lock:
             self.require_size(size)
-            return {uri: self._keymap.get(subject_key(uri)) for uri in uris}
+            try:
+                yield self._keymap
+            except MapPageError as error:
+                raise StoreInconsistentError(f"{error}; run `provenance fsck`") from error
 
-    def _prove(
-        self, uri: str, collection: _Collection, reader: HashReader
-    ) -> PresentSubject | AbsentSubject:
-        proof = self._keymap.prove(subject_key(uri))
-        history = collection.histories.get(uri)
-        if history is None:
-            return AbsentSubject(uri, proof)
-        inclusion = prove_inclusion(history.entry.index, collection.size, reader)
-        return PresentSubject(uri, history.links, history.entry, proof, tuple(inclusion))
+    def values(
+        self, connection: Connection, uris: Sequence[str], size: int
+    ) -> dict[str, bytes | None]:
+        """The map values of subjects at `size`; None for one that is absent."""
+        keys = {uri: subject_key(uri) for uri in uris}
+        read = partial(mappages.read_pages, connection)
+        with self._map(size) as keymap:
+            found = keymap.values(keys.values(), read)
+        return {uri: found[key] for uri, key in keys.items()}
+
+    def _map_proofs(
+        self, connection: Connection, uris: Sequence[str], size: int
+    ) -> dict[str, bytes]:
+        """The map's proof for each subject, of its value or of its absence."""
+        keys = {uri: subject_key(uri) for uri in uris}
+        read = partial(mappages.read_pages, connection)
+        with self._map(size) as keymap:
+            found = keymap.proofs(keys.values(), read)
+        return {uri: found[key] for uri, key in keys.items()}
+
+    def _subjects(
+        self, collection: _Collection, proofs: Mapping[str, bytes]
+    ) -> tuple[PresentSubject | AbsentSubject, ...]:
+        """The collected subjects in the bundle's order, with their proofs."""
+        reader = self.reader(collection.size)
+        subjects: list[PresentSubject | AbsentSubject] = []
+        for uri in collection.order:
+            history = collection.histories.get(uri)
+            if history is None:
+                subjects.append(AbsentSubject(uri, proofs[uri]))
+                continue
+            inclusion = tuple(prove_inclusion(history.entry.index, collection.size, reader))
+            subjects.append(
+                PresentSubject(uri, history.links, history.entry, proofs[uri], inclusion)
+            )
+        return tuple(subjects)
 
     # Stored things that never change
 
@@ -403,7 +437,7 @@ class _Collection:
             raise _too_large(self.order[0], "bytes", MAX_BUNDLE_BYTES, size)
 
     def _load(self, uris: Sequence[str]) -> None:
-        values = self._prover.values(uris, self.size)
+        values = self._prover.values(self._connection, uris, self.size)
         present = {uri: value for uri, value in values.items() if value is not None}
         links = sum(len(history.links) for history in self.histories.values())
         self.histories.update(self._prover.histories(self._connection, present, links))
@@ -441,6 +475,20 @@ class _RememberingReader:
             known = self._behind.read_hash(level, index)
             self._memory.put((level, index), known)
         return known
+
+
+def _wrong_map(connection: Connection, head: MapHead, root: bytes) -> Exception:
+    """Why the stored pages do not make the map of the map head."""
+    if mappages.is_unpaged(connection):
+        return UnavailableError(
+            "log-moving",
+            "the map of this log is being cut into pages, once, after an upgrade",
+            remedy="start the sequencer (`provenance serve` does), which does it, then ask again",
+        )
+    return StoreInconsistentError(
+        f"map of the stored pages at size {head.index + 1}: expected root {head.root.hex()}, "
+        f"found {root.hex()}; run `provenance fsck`"
+    )
 
 
 def _proof_bytes(subject: PresentSubject | AbsentSubject) -> int:

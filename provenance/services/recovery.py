@@ -11,22 +11,25 @@ Re-read here: the signature on each of the four; the tiles on the right edge wit
 every level; the last entry bundle against level 0; the last entry, a map head; that no tile lies
 beyond the signed size, since tiles are written for signed checkpoints only (so an old database is
 noticed by the tiles alone, were the checkpoint file and the copy beside the keys both gone); the
-map built from its stored leaves against that map head; and, when the publication lags, the whole
-batch in between, worked out again from `uploads.entries`. The rest of the log is for `provenance
-fsck`. All of these from one old backup would agree: then only a witness can tell, which is why the
-copy beside the keys is no part of a restore.
+map that its stored pages make, by their hashes, against that map head; and, when the publication
+lags, the whole batch in between, worked out again from `uploads.entries`. Pages and states that a
+batch touches are compared when they are read (:mod:`provenance.services.growth`). The rest of the
+log is for `provenance fsck`. All of these from one old backup would agree: then only a witness can
+tell, which is why the copy beside the keys is no part of a restore.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import closing
 from dataclasses import dataclass
+from functools import partial
 
 from merkle.checkpoint import Checkpoint, parse_checkpoint
 from merkle.errors import MerkleError
 from merkle.hashing import leaf_hash
-from merkle.keymap import KeyMap
 from merkle.note import Verifier, open_note
+from merkle.pagemap import PageMap
 from merkle.tiles import (
     TILE_HEIGHT,
     TILE_WIDTH,
@@ -49,7 +52,7 @@ from provenance.services.growth import (
     read_tree,
 )
 from provenance.storage import keymap as map_rows
-from provenance.storage import log
+from provenance.storage import log, mappages
 from provenance.storage.log import LogState, PendingUpload
 from provenance.storage.session import Connection
 from provenance.storage.tiles import LastSigned, TileMissingError, TileStore, read_tile
@@ -100,7 +103,7 @@ class Recovered:
 
     state: LogState | None
     position: Position
-    keymap: KeyMap
+    keymap: PageMap
     growth: Growth | None
     last_signed: Checkpoint | None
 
@@ -132,7 +135,7 @@ def recover(
     if state is None:
         _require_unused(connection, statements)
         _require_nothing_beyond(store, 0, f"{SIGNED} is empty")
-        return Recovered(None, Position(), KeyMap(), None, None)
+        return Recovered(None, Position(), PageMap(), None, None)
     signed = statements[SIGNED]
     _require_column(signed, state.size)
     if publication is not None:
@@ -239,19 +242,24 @@ def _check_last_bundle(size: int, reader: TileHashReader, fetch: Fetch) -> MapHe
     return head
 
 
-def _read_map(connection: Connection, position: Position) -> KeyMap:
-    """The map out of its stored leaves, compared with the map head at `position`."""
-    keymap = KeyMap.build(map_rows.read_values(connection))
-    if keymap.root() != position.map_root or len(keymap) != position.subjects:
+def _read_map(connection: Connection, position: Position) -> PageMap:
+    """The map of the stored pages, compared with the map head at `position`.
+
+    Their hashes only: each page is compared with its own when it is read. How many subjects there
+    are is the map head's word, which the log's signature covers.
+    """
+    with closing(mappages.read_hashes(connection)) as hashes:
+        keymap = PageMap.load(hashes, position.subjects)
+    if keymap.root() != position.map_root:
         raise DamagedLogError(
-            f"map of the stored leaves at size {position.size}",
-            f"{position.subjects} subjects with root {position.map_root.hex()}",
-            f"{len(keymap)} with root {keymap.root().hex()}",
+            f"map of the stored pages at size {position.size}",
+            f"root {position.map_root.hex()}",
+            f"root {keymap.root().hex()}",
         )
     return keymap
 
 
-def _redo(connection: Connection, before: Position, keymap: KeyMap, fetch: Fetch) -> Growth:
+def _redo(connection: Connection, before: Position, keymap: PageMap, fetch: Fetch) -> Growth:
     """The batch that was signed and not published, worked out again from the uploads it took."""
     uploads = log.unpublished_uploads(connection, before.size)
     _require_contiguous(before.size, uploads)
@@ -263,6 +271,7 @@ def _redo(connection: Connection, before: Position, keymap: KeyMap, fetch: Fetch
         links=links,
         states=map_rows.read_states(connection, keys),
         keymap=keymap,
+        read=partial(mappages.read_pages, connection),
         fetch=fetch,
     )
 
@@ -282,6 +291,8 @@ def _require_unused(connection: Connection, statements: dict[str, Statement]) ->
         raise SequencerRefusalError(f"{SIGNED} is empty", str(statement))
     if leaves := map_rows.count_leaves(connection):
         raise SequencerRefusalError(f"{SIGNED} is empty", f"the map has {leaves} stored leaves")
+    if pages := mappages.count_pages(connection):
+        raise SequencerRefusalError(f"{SIGNED} is empty", f"the map has {pages} stored pages")
 
 
 def _require_nothing_beyond(store: TileStore, size: int, signed: str) -> None:

@@ -8,7 +8,8 @@ durable writes, and what a crash after each leaves:
    (:mod:`provenance.services.lookout`). More than this log, or another history: nothing is signed
    (:mod:`provenance.services.forks`). No transaction of the steps below commits once evidence of
    that is stored. Nothing is written here but such evidence.
-1. Read, in one snapshot: uploads without an index, in id order, and the states of their subjects.
+1. Read, in one snapshot: uploads without an index, in id order, the states of their subjects and
+   the pages of the map on which these lie.
 2. Work out (:mod:`provenance.services.growth`): entries, map, map head, root; sign the checkpoint.
    Nothing is written yet; a crash loses nothing but work.
 3. **Commit**, one transaction: the lease is renewed (token), `log_state` moves from exactly the old
@@ -20,13 +21,13 @@ durable writes, and what a crash after each leaves:
 5. Tiles and entry bundles, immutable. Before publication: a reader who sees a checkpoint finds all
    its tiles. A crash leaves tiles that nobody asks for yet; writing them again changes nothing.
 6. Cosign (:mod:`provenance.services.witnessing`), check the quorum, **publish**, one transaction:
-   lease renewed, `publication`, the map leaves of the subjects touched, the uploads' copies of
-   their links dropped, and inside it, before its commit, the checkpoint file. The file goes first
-   because what waits for the row ("is my upload published?") must then find it in the file; and it
-   goes inside because the transaction holds the lease's row: a sequencer that was asleep while
-   another took over can no longer put an older file over a newer one. A crash between the two
-   leaves a file ahead of the row, of a checkpoint that is committed and whose tiles are there;
-   recovery does step 6 again.
+   lease renewed, `publication`, the map's leaves and pages of the subjects touched, the uploads'
+   copies of their links dropped, and inside it, before its commit, the checkpoint file. The file
+   goes first because what waits for the row ("is my upload published?") must then find it in the
+   file; and it goes inside because the transaction holds the lease's row: a sequencer that was
+   asleep while another took over can no longer put an older file over a newer one. A crash between
+   the two leaves a file ahead of the row, of a checkpoint that is committed and whose tiles are
+   there; recovery does step 6 again.
 7. Partial tiles whose full tile is published now are discarded. They are copies; nothing depends
    on it.
 
@@ -54,11 +55,12 @@ import logging
 import threading
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Literal, Protocol
 
 from merkle.checkpoint import Checkpoint, parse_checkpoint
-from merkle.keymap import KeyMap
 from merkle.note import Note, NoteSignature, Signer, open_note, parse_note, sign_note
+from merkle.pagemap import PageMap
 from merkle.policy import Policy
 from merkle.proofs import prove_consistency
 from merkle.tiles import TileHashReader, addresses_for
@@ -77,7 +79,7 @@ from provenance.services.witnessing import (
     witness_verifiers,
 )
 from provenance.storage import keymap as map_rows
-from provenance.storage import leases, log
+from provenance.storage import leases, log, mappages
 from provenance.storage.leases import Lease, LeaseLostError
 from provenance.storage.log import LogState, Publication
 from provenance.storage.session import Connection, Database
@@ -160,7 +162,7 @@ class _Log:
 
     state: LogState
     position: Position
-    keymap: KeyMap
+    keymap: PageMap
     publication: Publication
 
 
@@ -321,6 +323,7 @@ class Sequencer:
 
     def _load(self) -> Published | None:
         """Compare, and complete; what that made visible, if anything."""
+        self._fill_pages()
         with self._database.read() as connection:
             found = recover(
                 connection, self._tiles, self._last_signed, self._log_verifiers, self.origin
@@ -334,6 +337,7 @@ class Sequencer:
                 links=(),
                 states={},
                 keymap=found.keymap,
+                read=lambda _: {},
                 fetch=self._fetch,
             )
             return self._commit(None, genesis, found.keymap)
@@ -353,6 +357,17 @@ class Sequencer:
             return self._refresh()
         return None
 
+    def _fill_pages(self) -> None:
+        """Once, after an upgrade: pages for a published map that has leaves and no pages yet."""
+        with self._database.read() as connection:
+            if not mappages.is_unpaged(connection):
+                return
+        with self._database.write() as connection:
+            self._renew(connection)
+            publication = log.read_publication(connection)
+            if publication is not None and mappages.is_unpaged(connection):
+                mappages.fill(connection, publication.size)
+
     def _sequence(self) -> Published | None:
         """Steps 1 to 7 for one batch; None if no upload waits."""
         known = self._log
@@ -364,18 +379,18 @@ class Sequencer:
                 return None
             links = [decode_upload(upload) for upload in uploads]
             keys = list({link.key for upload in links for link in upload})
-            states = map_rows.read_states(connection, keys)
-        growth = grow(
-            known.position,
-            uploads=uploads,
-            links=links,
-            states=states,
-            keymap=known.keymap,
-            fetch=self._fetch,
-        )
+            growth = grow(
+                known.position,
+                uploads=uploads,
+                links=links,
+                states=map_rows.read_states(connection, keys),
+                keymap=known.keymap,
+                read=partial(mappages.read_pages, connection),
+                fetch=self._fetch,
+            )
         return self._commit(known.state, growth, known.keymap)
 
-    def _commit(self, old: LogState | None, growth: Growth, keymap: KeyMap) -> Published:
+    def _commit(self, old: LogState | None, growth: Growth, keymap: PageMap) -> Published:
         """Steps 3 and 4, then the rest."""
         after = growth.after
         checkpoint = Checkpoint(self.origin, after.size, after.root)
@@ -395,7 +410,7 @@ class Sequencer:
         self._last_signed.write(note)
         return self._publish(new, growth, keymap)
 
-    def _publish(self, state: LogState, growth: Growth, keymap: KeyMap) -> Published:
+    def _publish(self, state: LogState, growth: Growth, keymap: PageMap) -> Published:
         """Steps 5 to 7, by the same code after a commit and after a crash."""
         for path, data in growth.files():
             self._tiles.write_immutable(path, data)
@@ -404,6 +419,7 @@ class Sequencer:
             self._renew(connection)
             log.write_publication(connection, publication)
             map_rows.write_states(connection, growth.states, state.size)
+            mappages.write_pages(connection, growth.pages, state.size)
             log.forget_entries(connection, [upload for upload, _ in growth.indexes])
             self._tiles.write_checkpoint(publication.note)
         self._log = _Log(state, growth.after, keymap, publication)

@@ -18,6 +18,7 @@ from provenance.storage.tables import (
     events,
     links,
     map_leaves,
+    map_pages,
     parties,
     seals,
     subjects,
@@ -103,6 +104,16 @@ class MapLeafRow:
     root: bytes
     head_index: int
     edge: bytes
+    size: int
+
+
+@dataclass(frozen=True, slots=True)
+class MapPageRow:
+    """A page of the map as stored."""
+
+    place: int
+    leaves: bytes
+    hash: bytes
     size: int
 
 
@@ -243,6 +254,13 @@ def stream_map_leaves(connection: Connection) -> Generator[MapLeafRow, None, Non
         columns.size,
     ).order_by(columns.key)
     return _stream(connection, query, MapLeafRow)
+
+
+def stream_map_pages(connection: Connection) -> Generator[MapPageRow, None, None]:
+    """Every stored page of the map, by place."""
+    columns = map_pages.c
+    query = select(columns.id, columns.leaves, columns.hash, columns.size).order_by(columns.id)
+    return _stream(connection, query, MapPageRow)
 
 
 def stream_party_chains(connection: Connection, first: str) -> Generator[PartyChainRow, None, None]:

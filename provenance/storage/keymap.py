@@ -1,13 +1,13 @@
 """The map's leaves as rows: each subject's newest state in the published map.
 
 The rows belong to the `publication` row and change in its transaction only, so that one snapshot of
-both is one consistent map. Each row bears the size of the checkpoint that last set it: a reader
-that holds the map of an older size asks for what is newer and nothing else.
+both is one consistent map. Each row bears the size of the checkpoint that last set it. The map's
+own form, of which proofs are made, is in :mod:`provenance.storage.mappages`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Generator, Mapping, Sequence
 
 from sqlalchemy import Connection, func, select, text
 from sqlalchemy.dialects.sqlite import insert
@@ -20,15 +20,17 @@ _MAX_KEYS = 1_000  # keys in one IN list
 _FETCH = 5_000  # rows brought into memory at a time
 
 
-def read_values(connection: Connection, *, above: int = 0) -> Iterator[tuple[bytes, bytes]]:
-    """(subject key, map value) of every row set by a checkpoint larger than `above` entries."""
+def stream_values(connection: Connection) -> Generator[tuple[bytes, bytes], None, None]:
+    """(subject key, map value) of every row, in rising order of keys.
+
+    A stream: whoever may stop before its end closes it.
+    """
     columns = map_leaves.c
     query = select(columns.key, columns.count, columns.head, columns.root, columns.head_index)
-    if above:  # on the first reading the table is read as it lies, not through the index
-        query = query.where(columns.size > above)
-    rows = connection.execute(query, execution_options={"yield_per": _FETCH})
-    for key, count, head, root, index in rows:
-        yield key, map_value(count, head, root, index)
+    query = query.order_by(columns.key)
+    with connection.execute(query, execution_options={"yield_per": _FETCH}) as rows:
+        for key, count, head, root, index in rows:
+            yield key, map_value(count, head, root, index)
 
 
 def read_states(connection: Connection, keys: Sequence[bytes]) -> dict[bytes, SubjectState]:

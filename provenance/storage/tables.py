@@ -244,7 +244,8 @@ map_pages: Final = Table(
     Column("hash", LargeBinary, nullable=False),
     # Size of the checkpoint that last set it; never above publication.size.
     Column("size", BigInteger, nullable=False),
-    Index("ix_map_pages_size", "size"),
+    # With place and hash in it, a start reads the index and not the leaves.
+    Index("ix_map_pages_size", "size", "id", "hash"),
 )
 
 # Proof that the log key signed two histories (domain.fork). One row stops publication.

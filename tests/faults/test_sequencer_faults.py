@@ -11,6 +11,7 @@ import pytest
 
 from merkle.checkpoint import parse_checkpoint
 from merkle.note import parse_note
+from provenance.services.growth import DamagedLogError
 from provenance.services.recovery import SequencerRefusalError
 from provenance.services.sequencing import Sequencer
 from provenance.storage import log
@@ -369,9 +370,12 @@ def statement(sql: str, ledger: Ledger) -> None:
         ("UPDATE log_state SET subjects = 7", "7 subjects"),
         ("UPDATE log_state SET ignored = 7", "7 links ignored"),
         ("UPDATE log_state SET map_head_index = 0", "at entry 0"),
-        ("DELETE FROM map_leaves", "map of the stored leaves at size 3"),
-        ("UPDATE map_leaves SET head_index = 0", "map of the stored leaves at size 3"),
-        ("DELETE FROM publication", "map of the stored leaves at size 0"),
+        (
+            "UPDATE map_pages SET hash = (SELECT head FROM map_leaves)",
+            "map of the stored pages at size 3",
+        ),
+        ("UPDATE map_pages SET hash = leaves", "no page at 1 with a hash of 64 bytes"),
+        ("DELETE FROM publication", "map of the stored pages at size 0"),
         ("DELETE FROM log_state", "is empty"),
     ],
 )
@@ -384,6 +388,34 @@ def test_altered_rows_are_refused(ledger: Ledger, sql: str, reason: str) -> None
     statement(sql, ledger)
     with pytest.raises(SequencerRefusalError, match=reason):
         ledger.sequencer().start()
+
+
+@pytest.mark.parametrize(
+    ("sql", "reason"),
+    [
+        ("DELETE FROM map_leaves", "stored state of the subject .* found none"),
+        ("UPDATE map_leaves SET head_index = 0", "stored state of the subject .* the map value"),
+        ("UPDATE map_pages SET leaves = hash", "stored pages of the map: .* no whole leaves"),
+        ("UPDATE map_pages SET id = 3", "stored pages of the map: .* belong elsewhere"),
+    ],
+)
+def test_altered_states_and_pages_are_never_built_upon(
+    ledger: Ledger, sql: str, reason: str
+) -> None:
+    """A start does not read them; the batch that needs one does, and nothing is signed on it."""
+    sequencer = ledger.sequencer()
+    sequencer.run_once()
+    ledger.accept("a")
+    sequencer.run_once()
+    sequencer.release()
+    statement(sql, ledger)
+    before = seen(ledger)
+    again = ledger.sequencer()
+    again.start()
+    ledger.accept("a")
+    with pytest.raises(DamagedLogError, match=reason):
+        again.run_once()
+    assert seen(ledger) == before
 
 
 def test_a_batch_that_cannot_be_completed_is_refused(ledger: Ledger) -> None:

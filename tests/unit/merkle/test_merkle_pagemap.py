@@ -76,6 +76,8 @@ def require_same(paged: PageMap, store: Store, whole: KeyMap, keys: Sequence[byt
     for key in keys:
         assert paged.get(key, store.read) == whole.get(key)
         assert paged.prove(key, store.read) == whole.prove(key)
+    assert paged.values(keys, store.read) == {key: whole.get(key) for key in keys}
+    assert paged.proofs(keys, store.read) == {key: whole.prove(key) for key in keys}
     assert paged.prove_transition(keys, store.read) == whole.prove_transition(keys)
     canonical = dict(pages_of(whole.items()))
     assert {place: page.leaves for place, page in canonical.items()} == store.pages
@@ -144,7 +146,8 @@ def test_the_empty_map() -> None:
         assert paged.get(bytes(32), store.read) is None
         assert paged.prove(bytes(32), store.read) == b""
         assert paged.prove_transition([bytes(32)], store.read) == b""
-        paged.prefetch([bytes(32)], store.read)
+        assert paged.values([bytes(32)], store.read) == {bytes(32): None}
+        assert paged.proofs([bytes(32)], store.read) == {bytes(32): b""}
         assert paged.update([], store.read) == pagemap.PageChanges()
     assert list(pages_of([])) == []
     assert store.asked == []
@@ -232,7 +235,7 @@ def test_pages_are_read_together_and_kept() -> None:
     whole, store = build(items)
     paged = PageMap.load(store.hashes.items(), len(whole), cached=300)
     keys = [key for key, _ in items[:40]]
-    paged.prefetch(keys, store.read)
+    paged.values(keys, store.read)
     (asked,) = store.asked
     assert 20 < len(asked) <= 40
     for key in keys:
@@ -252,9 +255,9 @@ def test_memory_holds_no_more_pages_than_told_and_reads_no_more_at_once(
     items = [(sha(str(n)), sha("v")) for n in range(1_000)]
     whole, store = build(items)
     paged = PageMap.load(store.hashes.items(), len(whole), cached=10)
-    paged.prefetch((key for key, _ in items), store.read)
-    assert [len(asked) for asked in store.asked] == [10]
     keys = [key for key, _ in items]
+    assert set(paged.values(keys, store.read).values()) == {sha("v")}
+    assert [len(asked) for asked in store.asked] == [256, 256, 256, 232]
     proof = paged.prove_transition(keys, store.read)
     assert proof == KeyMap.build(items).prove_transition(keys)
     paged.update(((key, sha("w")) for key in keys), store.read)
@@ -278,7 +281,7 @@ def test_a_page_that_is_not_the_one_is_refused() -> None:
         (good[:-1], "no whole leaves"),
         (good[:-64], "expected the hash"),
         (good[:40] + bytes([good[40] ^ 1]) + good[41:], "expected the hash"),
-        (other, "expected the hash"),
+        (other, "keys that belong elsewhere"),
         (b"", "expected the hash"),
     ]:
         fresh = PageMap.load(store.hashes.items(), len(whole))
@@ -289,13 +292,26 @@ def test_a_page_that_is_not_the_one_is_refused() -> None:
             lambda fresh=fresh: fresh.get(key, store.read),
             lambda fresh=fresh: fresh.prove(key, store.read),
             lambda fresh=fresh: fresh.prove_transition([key], store.read),
-            lambda fresh=fresh: fresh.prefetch([key], store.read),
+            lambda fresh=fresh: fresh.values([key], store.read),
+            lambda fresh=fresh: fresh.proofs([key], store.read),
             lambda fresh=fresh: fresh.update([(key, sha("w"))], store.read),
         ):
             with pytest.raises(MapPageError, match=reason):
                 ask()
         store.pages[place] = good
         assert fresh.get(key, store.read) == sha("v")
+
+
+def test_a_page_at_another_place_is_refused_though_the_root_is_right() -> None:
+    """A place with one side empty hands its hash on, so the root does not tell it."""
+    items = [(sha(str(n)), sha("v")) for n in range(30)]
+    whole, store = build(items)
+    leaves, value = store.pages.pop(1), store.hashes.pop(1)
+    moved = PageMap.load([(2, value)], len(whole))
+    store.pages[2] = leaves
+    assert moved.root() == whole.root()
+    with pytest.raises(MapPageError, match="page 2 of the map holds keys that belong elsewhere"):
+        moved.get(items[0][0], store.read)
 
 
 def test_rows_that_cannot_be_pages_are_refused() -> None:
@@ -314,7 +330,7 @@ def test_keys_and_values_have_their_sizes() -> None:
             lambda bad=bad: paged.get(bad, store.read),
             lambda bad=bad: paged.prove(bad, store.read),
             lambda bad=bad: paged.prove_transition([bad], store.read),
-            lambda bad=bad: paged.prefetch([bad], store.read),
+            lambda bad=bad: paged.proofs([bad], store.read),
             lambda bad=bad: paged.update([(bad, bytes(32))], store.read),
             lambda bad=bad: paged.update([(bytes(32), bad)], store.read),
             lambda bad=bad: list(pages_of([(bad, bytes(32))])),

@@ -98,6 +98,7 @@ def test_a_good_log_is_good_and_counted(database: Database, tmp_path: Path) -> N
     checked = report.checked
     assert checked["map heads"] == checked["map deltas"] == 4
     assert checked["checkpoints"] == 4
+    assert checked["map pages"] > 8
     assert checked["seals"] == 12
     assert checked["own proofs"] == 1
     assert checked["parties"] == 3
@@ -121,6 +122,7 @@ def test_differences_are_found_on_each_database(database: Database, tmp_path: Pa
     for sql, where in (
         ("UPDATE events SET event_time = 0 WHERE upload_id = 7", "event 0 of upload 7"),
         ("UPDATE subjects SET count = count + 1 WHERE id = 4", "subject"),
+        ("UPDATE map_pages SET size = 1", "map page"),
         ("UPDATE map_leaves SET head_index = head_index + 1", "map leaf"),
         ("DELETE FROM links WHERE upload_id = 7", "log entry"),
     ):
@@ -276,7 +278,7 @@ def flip(ledger: Ledger, table: str, column: str, position: int) -> None:
     alter(ledger, f"UPDATE {table} SET {column} = {value} WHERE rowid = {row[0]}")  # noqa: S608
 
 
-ROWS = {"links": 8, "events": 8, "seals": 5, "subjects": 4, "map_leaves": 4}
+ROWS = {"links": 8, "events": 8, "seals": 5, "subjects": 4, "map_leaves": 4, "map_pages": 4}
 """Which row is changed: one that is published."""
 
 
@@ -297,6 +299,9 @@ ROWS = {"links": 8, "events": 8, "seals": 5, "subjects": 4, "map_leaves": 4}
         ("map_leaves", "root", 3, "map leaf"),
         ("map_leaves", "edge", 3, "map leaf"),
         ("map_leaves", "key", 3, "map leaf"),
+        ("map_pages", "leaves", 3, "map page"),
+        ("map_pages", "leaves", 40, "map page"),
+        ("map_pages", "hash", 3, "map page"),
         ("log_state", "note", 40, "the database's signed state"),
         ("log_state", "map_root", 4, "log_state"),
         ("publication", "note", 30, "the database's publication"),
@@ -321,6 +326,12 @@ def test_a_changed_bit_in_any_column_is_found(
         ("UPDATE map_leaves SET head_index = 2 WHERE head_index = 1", "log index", "map leaf"),
         ("UPDATE map_leaves SET size = 1 WHERE head_index = 1", "size that set it", "map leaf"),
         ("DELETE FROM map_leaves WHERE head_index = 1", "number", "map leaves"),
+        ("DELETE FROM map_pages WHERE id = (SELECT max(id) FROM map_pages)", "row", "map page"),
+        ("UPDATE map_pages SET id = 1 WHERE id = (SELECT max(id) FROM map_pages)", "row", "page 1"),
+        ("INSERT INTO map_pages SELECT 1, leaves, hash, size FROM map_pages LIMIT 1", "row",
+         "map page 1"),
+        ("UPDATE map_pages SET size = size - 1", "size that set it", "map page"),
+        ("UPDATE map_pages SET size = 1", "size that set it", "map page"),
         ("UPDATE uploads SET first_index = first_index + 1 WHERE id = 4", "row", "log entry"),
         ("UPDATE uploads SET first_index = 900 WHERE first_index IS NULL", "link", "index 900"),
         ("UPDATE uploads SET links = links + 1 WHERE id = 4", "number of links", "upload 4"),

@@ -155,7 +155,9 @@ def test_what_is_asked_often_is_answered_by_an_index(ledger: Ledger, world: Worl
             "ix_links_subject_id_event_hash"
         ),
         "SELECT * FROM links WHERE subject_id = 1 AND seq < 5 ORDER BY seq": "links",
-        "SELECT * FROM map_leaves WHERE size > 9": "ix_map_leaves_size",
+        "SELECT id, hash FROM map_pages WHERE size > 0": "COVERING INDEX ix_map_pages_size",
+        "SELECT id, leaves FROM map_pages WHERE id IN (1, 2)": "map_pages",
+        "SELECT key, head FROM map_leaves ORDER BY key": "map_leaves",
         "SELECT * FROM map_leaves WHERE key IN (x'00', x'01')": "map_leaves",
         "SELECT * FROM parties WHERE uri IN ('a')": "parties",
     }

@@ -430,8 +430,8 @@ def test_before_the_first_publication_nothing_is_answered(
 @pytest.mark.parametrize(
     "sql",
     [
-        "UPDATE map_leaves SET head_index = head_index + 1",
-        "DELETE FROM map_leaves",
+        "UPDATE map_pages SET hash = (SELECT head FROM map_leaves)",
+        "UPDATE map_pages SET leaves = hash",
         "UPDATE publication SET size = 2",
     ],
 )
@@ -449,6 +449,8 @@ def test_a_map_that_is_not_the_published_one_is_not_used(
     ("sql", "reason"),
     [
         ("UPDATE subjects SET uri = 'https://x.example' WHERE id = 1", "no history is stored"),
+        ("DELETE FROM map_leaves", "no history is stored"),
+        ("UPDATE map_leaves SET head_index = head_index + 1", "stored leaf is not the map's"),
         ("UPDATE uploads SET seal_id = NULL", ""),
     ],
 )

@@ -19,6 +19,7 @@ from merkle.errors import NoteSignatureError
 from merkle.hashing import EMPTY_ROOT, leaf_hash
 from merkle.keymap import KeyMap
 from merkle.note import Note, NoteSignature, open_note
+from merkle.pagemap import PageMap, pages_of
 from merkle.policy import Log, Policy, Witness
 from merkle.tiles import (
     TILE_WIDTH,
@@ -31,8 +32,10 @@ from merkle.tiles import (
 from merkle.tree import MemoryTree, root_at, root_of
 from provenance.crypto.signing import Cosigner, NoteSigner, note_verifier
 from provenance.domain.chain import Link, subject_key
+from provenance.domain.errors import UnavailableError
 from provenance.domain.ledger import MapHead, SubjectState, apply_link, decode_entry
 from provenance.services.growth import DamagedLogError, Position, decode_upload, grow
+from provenance.services.proving import Prover
 from provenance.services.recovery import SequencerRefusalError, check_tail
 from provenance.services.sequencing import (
     ClockCosigning,
@@ -41,7 +44,7 @@ from provenance.services.sequencing import (
     Sequencer,
     SequencerOptions,
 )
-from provenance.storage import files, log, tables
+from provenance.storage import files, log, mappages, tables
 from provenance.storage import keymap as map_rows
 from provenance.storage.leases import LeaseLostError
 from provenance.storage.log import PendingUpload
@@ -101,9 +104,16 @@ def check_published(ledger: Ledger) -> int:
     assert root_at(checkpoint.size, reader) == checkpoint.root
     states, heads = replay(entries)
     assert heads[-1].index == checkpoint.size - 1
+    values = sorted((key, state.value) for key, state in states.items())
     with ledger.database.read() as connection:
         assert map_rows.read_states(connection, list(states)) == states
         assert map_rows.count_leaves(connection) == len(states)
+        pages = dict(pages_of(values))
+        found = mappages.read_pages(connection, list(pages))
+        assert found == {place: page.leaves for place, page in pages.items()}
+        assert dict(mappages.read_hashes(connection)) == {
+            place: page.hash for place, page in pages.items()
+        }
         publication = log.read_publication(connection)
         state = log.read_state(connection)
     assert publication is not None
@@ -280,7 +290,8 @@ def test_growth_across_65536_writes_three_levels() -> None:
         uploads=[upload],
         links=[decode_upload(upload)],
         states={},
-        keymap=KeyMap(),
+        keymap=PageMap(),
+        read=lambda _: {},
         fetch=files.__getitem__,
     )
     tree.extend(map(leaf_hash, growth.entries))
@@ -301,10 +312,52 @@ def test_growth_across_65536_writes_three_levels() -> None:
     assert written["tile/1/000"][-32:] == tree.read_hash(8, 255)
 
 
+def test_a_map_without_pages_gets_them_when_the_sequencer_starts(ledger: Ledger) -> None:
+    """A database of the revision before, whose map has leaves only."""
+    sequencer = ledger.sequencer()
+    sequencer.run_once()
+    ledger.accept(*(str(n) for n in range(300)))
+    sequencer.run_once()
+    sequencer.release()
+    with ledger.database.write() as connection:
+        connection.exec_driver_sql("DELETE FROM map_pages")
+    prover = Prover(ledger.database, ledger.tiles, ORIGIN)
+    with pytest.raises(UnavailableError, match="being cut into pages"):
+        prover.passport("7")
+    again = ledger.sequencer()
+    assert again.start()
+    check_published(ledger)
+    ledger.accept(*(str(n) for n in range(250, 350)))
+    again.run_once()
+    check_published(ledger)
+    assert len(prover.passport("none")["subjects"]) == 1
+
+
+def test_an_upgrade_is_no_way_around_a_damaged_map(ledger: Ledger) -> None:
+    sequencer = ledger.sequencer()
+    sequencer.run_once()
+    ledger.accept("a", "b")
+    sequencer.run_once()
+    sequencer.release()
+    with ledger.database.write() as connection:
+        connection.exec_driver_sql("DELETE FROM map_pages")
+        connection.exec_driver_sql("UPDATE map_leaves SET head_index = 0")
+    with pytest.raises(SequencerRefusalError, match="map of the stored pages at size 4"):
+        ledger.sequencer().start()
+
+
 def test_growth_refuses_a_damaged_right_edge() -> None:
     position = Position(1, b"r" * 32, EMPTY_ROOT, 0, 0, 0)
     with pytest.raises(DamagedLogError, match="root of the stored tiles at size 1"):
-        grow(position, uploads=(), links=(), states={}, keymap=KeyMap(), fetch=lambda _: b"x" * 32)
+        grow(
+            position,
+            uploads=(),
+            links=(),
+            states={},
+            keymap=PageMap(),
+            read=lambda _: {},
+            fetch=lambda _: b"x" * 32,
+        )
 
 
 # --- freshness and cosigners ----------------------------------------------------------------------
