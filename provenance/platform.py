@@ -1,10 +1,12 @@
 """One installation: its directory, its keys, its database, and the services wired to them.
 
     DIR/keys/log.key         signs checkpoints                    (mode 0600, made once)
+    DIR/keys/log-next.key    signs them too while the log's key passes on (``provenance.rollover``)
     DIR/keys/clock.key       cosigns them with our time
     DIR/keys/operator.key    the operator's party key: receipts, accreditations
     DIR/keys/last-signed     newest checkpoint that this machine signed; not part of a restore
     DIR/origin               the log's name, chosen at the first start and never changed
+    DIR/succession.json      notes by which the log's key was passed on, if it ever was
     DIR/policy.txt           what a reader takes along: log key, witnesses, quorum
     DIR/log/                 checkpoint and tiles
     DIR/provenance.sqlite    the database, unless another one is named
@@ -22,6 +24,7 @@ Two processes may initialise at once: a lock on the directory makes them take tu
 from __future__ import annotations
 
 import fcntl
+import json
 import logging
 import os
 import secrets
@@ -62,7 +65,7 @@ from provenance.domain.proof import format_method
 from provenance.domain.seal import new_seal
 from provenance.services.capture import Capture, Limits
 from provenance.services.forks import ForkWatch, LogForkedError
-from provenance.services.proving import Prover
+from provenance.services.proving import Proposal, Prover
 from provenance.services.sequencing import (
     ClockCosigning,
     QuorumError,
@@ -81,6 +84,8 @@ LOG_KEY: Final = "log.key"
 CLOCK_KEY: Final = "clock.key"
 OPERATOR_KEY: Final = "operator.key"
 KEY_FILES: Final = (LOG_KEY, CLOCK_KEY, OPERATOR_KEY)
+NEXT_LOG_KEY: Final = "log-next.key"
+SUCCESSION_FILE: Final = "succession.json"
 
 _logger = logging.getLogger(__name__)
 
@@ -110,6 +115,11 @@ class Keys:
     def log(self) -> PrivateKey:
         """Signs checkpoints."""
         return self._load(LOG_KEY)
+
+    @cached_property
+    def next_log(self) -> PrivateKey | None:
+        """Signs checkpoints too, once the policy lists it; None while no key is passing on."""
+        return self._load(NEXT_LOG_KEY) if (self._directory / NEXT_LOG_KEY).exists() else None
 
     @cached_property
     def clock(self) -> PrivateKey:
@@ -154,7 +164,8 @@ class Platform:
         )
         self.tiles = DirectoryTileStore(settings.tiles)
         # Made here, not when first used: threads that ask at once would each load a map.
-        self.prover = Prover(self.database, self.tiles, self.origin)
+        proposal = Proposal(policy.format(), read_succession(settings.data))
+        self.prover = Prover(self.database, self.tiles, self.origin, proposal)
         """Builds passports; holds the map of the published log in memory once asked."""
         self.forks = ForkWatch(
             self.database,
@@ -220,7 +231,7 @@ class Platform:
             self.database,
             self.tiles,
             LastSigned(settings.keys / "last-signed"),
-            signers=(NoteSigner(self.origin, self.keys.log),),
+            signers=self.log_signers(),
             policy=self.policy,
             cosigners=(ClockCosigning(cosigner, self.clock),),
             clock=self.clock,
@@ -238,6 +249,14 @@ class Platform:
             mirrors={url: HttpMirror(url, timeout_ms=timeout_ms) for url in settings.mirror_urls},
         )
 
+    def log_signers(self) -> tuple[NoteSigner, ...]:
+        """Those keys of ours that the policy lists: one, or two while one passes on to the next."""
+        listed = {log.key for log in self.policy.log_named(self.origin)}
+        keys = [key for key in (self.keys.log, self.keys.next_log) if key is not None]
+        signers = [NoteSigner(self.origin, key) for key in keys]
+        # Our first key even if no policy lists it: the sequencer says what is wrong with that.
+        return tuple(one for one in signers if one.vkey in listed) or (signers[0],)
+
     def close(self) -> None:
         """Close the database's connections."""
         self.database.close()
@@ -251,7 +270,7 @@ def initialise(settings: Settings) -> None:
     """
     # Group may read (a web server for the tiles); others may not: concealed members lie here.
     settings.data.mkdir(mode=0o750, parents=True, exist_ok=True)
-    with _taking_turns(settings.data):
+    with taking_turns(settings.data):
         database = Database.open(settings.database_url, timeout_ms=settings.database_timeout_ms)
         try:
             schema.upgrade(database)
@@ -301,7 +320,8 @@ def _try(step: Callable[[], Any]) -> bool:
 
 
 @contextmanager
-def _taking_turns(directory: Path) -> Iterator[None]:
+def taking_turns(directory: Path) -> Iterator[None]:
+    """Nobody else changes the installation meanwhile."""
     handle = os.open(directory / ".lock", os.O_RDWR | os.O_CREAT, 0o600)
     try:
         fcntl.flock(handle, fcntl.LOCK_EX)
@@ -397,8 +417,24 @@ def _read_policy(path: Path) -> Policy:
         raise PlatformError(f"{path}: {error}") from error
 
 
+def read_succession(data: Path) -> tuple[str, ...]:
+    """The notes by which the log's key was passed on, oldest first; raises PlatformError."""
+    path = data / SUCCESSION_FILE
+    try:
+        notes = json.loads(path.read_text("utf-8"))
+    except FileNotFoundError:
+        return ()
+    except ValueError as error:
+        raise PlatformError(
+            f"{path} is not the JSON that `provenance log` wrote: {error}"
+        ) from error
+    if not isinstance(notes, list) or not all(isinstance(note, str) for note in notes):
+        raise PlatformError(f"{path}: expected a list of signed notes, found something else")
+    return tuple(notes)
+
+
 def _log_key(policy: Policy, origin: str) -> VerifierKey:
-    """The Ed25519 key of our log in the policy, which has one at most (merkle.policy)."""
+    """The Ed25519 key of our log in the policy; of two, the older, which stands first."""
     for known in policy.log_named(origin):
         if known.key.kind == KIND_ED25519:
             return known.key
@@ -416,9 +452,10 @@ def _require_own_log(settings: Settings, policy: Policy, origin: str) -> None:
 
 
 def _require_own_key(settings: Settings, platform: Platform) -> None:
-    """The key in the policy is that of log.key; only who may read it can tell."""
+    """A key in the policy is that of log.key, or of its successor; only who reads them can tell."""
     own = NoteSigner(platform.origin, platform.keys.log).vkey.format()
-    if own != platform.log_vkey:
+    listed = {log.key.format() for log in platform.policy.log_named(platform.origin)}
+    if not {signer.vkey.format() for signer in platform.log_signers()} & listed:
         raise PlatformError(
             f"{settings.policy_file} does not name this log: expected a line `log {own}`, found "
             f"`log {platform.log_vkey}`; restore the policy and {LOG_KEY} that belong together"

@@ -9,6 +9,7 @@ from provenance.cli.bench import bench
 from provenance.cli.demo import demo
 from provenance.cli.files import seal, upload
 from provenance.cli.fork import fork
+from provenance.cli.log import log
 from provenance.cli.operate import build_verifier, fsck, init
 from provenance.cli.parties import key, party
 from provenance.cli.serve import sequence, serve
@@ -24,6 +25,6 @@ def main() -> None:
 
 for _command in (
     *(serve, init, demo, party, key, seal, upload, verify, fsck, fork, bench, build_verifier),
-    *(audit, witness, sequence),
+    *(audit, witness, log, sequence),
 ):
     main.add_command(_command)

@@ -127,6 +127,26 @@ class _Snapshot:
     head: MapHeadProof
 
 
+@dataclass(frozen=True, slots=True)
+class Proposal:
+    """What the platform has to say to its readers in every passport, beside proofs.
+
+    `policy` is the text of the policy that it proposes, `succession` the notes by which the log's
+    key was passed on, oldest first.
+    """
+
+    policy: str | None = None
+    succession: tuple[str, ...] = ()
+
+    @property
+    def size(self) -> int:
+        """An upper bound of the bytes that it takes in a bundle."""
+        return 100 + 2 * sum(len(text) for text in (self.policy or "", *self.succession))
+
+
+NOTHING_PROPOSED = Proposal()
+
+
 class _MovedOnError(Exception):
     """The map in memory is already that of a later publication than this passport's."""
 
@@ -137,7 +157,14 @@ class Prover:
     They take about 4 bytes a subject, and some tenths of a second to load for a million of them.
     """
 
-    def __init__(self, database: Database, tiles: TileStore, origin: str) -> None:
+    def __init__(
+        self,
+        database: Database,
+        tiles: TileStore,
+        origin: str,
+        proposal: Proposal = NOTHING_PROPOSED,
+    ) -> None:
+        self._proposal = proposal
         self._database = database
         self._tiles = tiles
         self.operator = operator_uri(origin)
@@ -218,6 +245,7 @@ class Prover:
             + sum(len(one.seal.canonical) + 1 for one in seals.values())
             + sum(_HASH_BYTES * len(one.path) + _FRAME_BYTES for one in bundled)
             + sum(len(text) + 3 for some in texts.values() for text in some)
+            + self._proposal.size
         )
         return Passport(
             checkpoint=snapshot.publication.note.decode(),
@@ -226,6 +254,8 @@ class Prover:
             seals=tuple(one.seal for one in seals.values()),
             events=bundled,
             forks=tuple(forks),
+            policy=self._proposal.policy,
+            succession=self._proposal.succession,
         ).to_json()
 
     # The map
