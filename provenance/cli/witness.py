@@ -24,12 +24,18 @@ from merkle.note import VerifierKey
 from provenance.cli.options import now_seconds
 from provenance.cli.output import errors_end_with, json_option, note, result, spoken_errors
 from provenance.client.log_reader import LogReader, check_log_url
-from provenance.client.witness_conformance import Conformance, ConformanceLog, Outcome
+from provenance.client.witness_conformance import (
+    Conformance,
+    ConformanceLog,
+    Outcome,
+    read_meaning,
+)
 from provenance.crypto.signing import PrivateKey, load_key, save_key
 from provenance.domain.meaning import Kind
 from provenance.services.map_following import MapFollower
 from provenance.services.witness import Witness, add_log, establish
 from provenance.storage.witness_state import KnownLog, WitnessState
+from provenance.verify.meanings import verify_meaning
 from provenance.web.witness import BODY_SECONDS, SLOTS, WitnessApp
 
 _THREADS = SLOTS + 4
@@ -83,6 +89,12 @@ def witness() -> None:
     help="A log to cosign for, and its address; may be repeated, and is remembered.",
 )
 @check_map_option
+@click.option(
+    "--patience",
+    default=8.0,
+    show_default=True,
+    help="Seconds that a request waits for a map check; then it goes on in the background.",
+)
 @click.option("--url", default=None, help="Where the world reaches this witness, to be shown.")
 @spoken_errors
 def serve(
@@ -92,20 +104,21 @@ def serve(
     key_path: Path | None,
     logs: tuple[str, ...],
     check_map: bool,
+    patience: float,
     url: str | None,
 ) -> None:
     """Run a witness. Ctrl-C or SIGTERM stops it cleanly."""
     bind = _address(listen)
-    state, meaning, cosigner = establish(
+    state, means, cosigner = establish(
         state_path, _key_path(state_path, key_path), name, _kind(check_map)
     )
     for text in logs:
         add_log(state, *_split(text))
-    follower = MapFollower(state, LogReader) if check_map else None
-    served = Witness(state, meaning, [cosigner], now_seconds, follower)
+    follower = MapFollower(state, LogReader, patience_seconds=patience) if check_map else None
+    served = Witness(state, means, [cosigner], now_seconds, follower)
     _write_lines_to_stderr()
-    note(f"{meaning.name} listens on {bind}; its key: {cosigner.vkey.format()}")
-    note(meaning.in_words)
+    note(f"{means.name} listens on {bind}; its key: {cosigner.vkey.format()}")
+    note(means.in_words)
     for log in state.logs():
         note(f"cosigns {_in_words(log)}")
     _Server(WitnessApp(served, url=url), bind).run()
@@ -122,12 +135,12 @@ def key(
     name: str | None, state_path: Path, key_path: Path | None, check_map: bool, as_json: bool
 ) -> None:
     """Show the witness's key as a policy lists it; make state and key the first time."""
-    _, meaning, cosigner = establish(
+    _, means, cosigner = establish(
         state_path, _key_path(state_path, key_path), name, _kind(check_map)
     )
     vkey = cosigner.vkey.format()
-    facts = {"name": meaning.name, "vkey": vkey, "meaning": meaning.kind, "text": meaning.in_words}
-    result(facts, f"witness {meaning.name} {vkey}", as_json)
+    facts = {"name": means.name, "vkey": vkey, "meaning": means.kind, "text": means.in_words}
+    result(facts, f"witness {means.name} {vkey}", as_json)
 
 
 @witness.command(name="add-log")
@@ -140,6 +153,18 @@ def add_one_log(log: str, state_path: Path, as_json: bool) -> None:
     known = add_log(WitnessState(state_path), *_split(log))
     facts = {"origin": known.origin, "keys": [k.format() for k in known.keys], "url": known.url}
     result(facts, f"cosigns {_in_words(known)}", as_json)
+
+
+@witness.command()
+@click.argument("url")
+@click.option("--vkey", required=True, help="The witness's key, as your policy lists it.")
+@json_option
+@spoken_errors
+def meaning(url: str, vkey: str, as_json: bool) -> None:
+    """Read what the key of the witness at URL means, as the key itself has signed it."""
+    found = verify_meaning(read_meaning(url), VerifierKey.parse(vkey))
+    facts = {"name": found.name, "meaning": found.kind, "text": found.in_words}
+    result(facts, f"{found.name}: {found.kind}\n{found.in_words}", as_json)
 
 
 @witness.command()

@@ -41,8 +41,9 @@ from merkle.witness import (
     parse_size,
 )
 from provenance.client.errors import ClientError
-from provenance.client.log_reader import check_log_url
+from provenance.client.log_reader import LogReader, check_log_url
 from provenance.crypto.signing import NoteSigner, PrivateKey, note_verifier
+from provenance.domain.log_source import LogSourceError
 
 _MAX_ANSWER_BYTES: Final = 64 * 1024
 _JUNK: Final = leaf_hash(b"junk")
@@ -506,6 +507,20 @@ class Conformance:
 
 def _passed_over(case: Case) -> Outcome:
     return Outcome(case.name, "a first contact", "not asked: it has cosigned for the log", None)
+
+
+def read_meaning(url: str, timeout_seconds: float = 30.0) -> bytes:
+    """The note at ``/meaning`` of the witness at `url`, not judged.
+
+    Raises WitnessUnreachableError, also for a witness that publishes none.
+    """
+    reader = LogReader(url, timeout_seconds=timeout_seconds)
+    try:
+        return reader.read("meaning", _MAX_ANSWER_BYTES)
+    except LogSourceError as error:
+        raise WitnessUnreachableError(f"no meaning is published there: {error}") from error
+    finally:
+        reader.close()
 
 
 def _race(

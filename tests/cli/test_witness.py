@@ -28,9 +28,11 @@ from provenance.client.log_reader import LogReader
 from provenance.client.sealing import prepare, seal_events
 from provenance.client.witness_conformance import ConformanceLog
 from provenance.crypto.signing import Cosigner, load_key, note_verifier
+from provenance.domain.delta import delta_path
 from provenance.storage.witness_state import WitnessState
 from provenance.web.witness import WitnessApp
 from tests.support.maplog import MapLog, wrong_root
+from tests.support.processes import until
 from tests.support.served import Served, now, observed, serving
 from tests.support.tilelog import TileLog, numbered, serving_files
 from tests.support.witness_process import WitnessProcess, witness_process
@@ -63,6 +65,7 @@ def log() -> TileLog:
 KILLED_AFTER_COMMIT = """
 import os, signal
 from contextlib import contextmanager
+from provenance.domain.delta import delta_path
 from provenance.storage.witness_state import WitnessState
 whole = WitnessState.change
 @contextmanager
@@ -223,7 +226,48 @@ def test_a_lying_log_is_refused_with_the_reason_and_a_silent_one_is_an_outage(
         assert (silent.status, "Retry-After" in silent.headers) == (503, True)
 
 
+def test_a_long_first_check_is_told_to_come_again_until_it_has_caught_up(tmp_path: Path) -> None:
+    log = MapLog()
+    log.grow(4)
+    let_through = threading.Event()
+
+    def slow(_handler: Any) -> bool:
+        assert let_through.wait(60)
+        return False
+
+    with serving_files(log.files) as files:
+        files.trouble[delta_path(log.head.index)] = slow
+        options = ("--check-map", "--patience", "0.2", "--log", f"{log.vkey}={files.url}")
+        with witness_process(tmp_path / "w", *options) as witness:
+            early = witness.follow(log, 0)
+            assert (early.status, early.headers["Retry-After"]) == (503, "5")
+            assert b"ask again" in early.data
+            let_through.set()
+            until(lambda: witness.follow(log, 0).status == 200)
+            assert len(set(files.asked)) == len(files.asked), "nothing was read twice"
+
+
 # --- the commands
+
+
+def test_the_meaning_of_a_key_is_read_and_judged(tmp_path: Path, log: TileLog) -> None:
+    folder = tmp_path / "w"
+    with witness_process(folder, "--check-map") as witness:
+        vkey = witness.facts()["keys"][0]
+        said = run("meaning", witness.url, "--vkey", vkey).stdout
+        assert said.startswith(f"{NAME}: map\n")
+        assert json.loads(run("meaning", witness.url, "--vkey", vkey, "--json").stdout) == {
+            "name": NAME,
+            "meaning": "map",
+            "text": witness.facts()["meaning"]["text"],
+        }
+        run("key", "--state", tmp_path / "other.sqlite", "--name", NAME)
+        stranger = run("key", "--state", tmp_path / "other.sqlite").stdout.split()[2]
+        refused = run("meaning", witness.url, "--vkey", stranger, status=1)
+        assert "not what witness.example/w1 says" in refused.stderr
+    with serving_files({}) as nobody:
+        refused = run("meaning", nobody.url, "--vkey", vkey, status=1)
+        assert "no meaning is published" in refused.stderr
 
 
 def test_key_makes_state_and_key_once_and_shows_the_policy_line(tmp_path: Path) -> None:
