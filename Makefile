@@ -47,6 +47,7 @@ verifier: setup
 lock:
 	uv pip compile pyproject.toml requirements/build.in --universal --python-version 3.11 --generate-hashes --no-header --no-emit-index-url --no-annotate -q -o requirements/run.txt
 	uv pip compile pyproject.toml requirements/build.in --extra test --universal --python-version 3.11 --generate-hashes --no-header --no-emit-index-url --no-annotate -q -c requirements/run.txt -o requirements/test.txt
+	uv pip compile requirements/outside.in --universal --python-version 3.12 --generate-hashes --no-header --no-emit-index-url --no-annotate -q -o requirements/outside.txt
 
 clean:
-	rm -rf .venv node_modules static/vendor demo-data .pytest_cache .mypy_cache .ruff_cache .hypothesis .coverage
+	rm -rf .venv .outside node_modules static/vendor demo-data .pytest_cache .mypy_cache .ruff_cache .hypothesis .coverage
