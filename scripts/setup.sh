@@ -90,6 +90,6 @@ install_strace() {
 make_environment
 case $mode in
     run) [ -n "$(find .venv -maxdepth 1 -name ".installed-test-$(stamp_of test)" 2>/dev/null)" ] || install_packages run; install_from_npm run ;;
-    test) install_packages test; install_from_npm test; install_browser; install_strace ;;
+    test) install_packages test; install_from_npm test; install_browser; install_strace; sh scripts/setup_outside.sh ;;
     *) stop "unknown mode '$mode': expected run or test" ;;
 esac

@@ -17,7 +17,11 @@ from hypothesis import HealthCheck, settings
 
 from tests.support.clock import FrozenClock
 
-pytest_plugins = ["tests.support.databases", "tests.support.tried"]
+pytest_plugins = [
+    "tests.support.databases",
+    "tests.support.outside_summary",
+    "tests.support.tried",
+]
 
 settings.register_profile(
     "project",

@@ -2,7 +2,6 @@ package main
 
 import (
 	"bytes"
-	"crypto/sha256"
 	"encoding/base64"
 	"encoding/binary"
 	"encoding/json"
@@ -13,16 +12,17 @@ import (
 	"strconv"
 	"strings"
 
+	"filippo.io/torchwood"
+	formats "github.com/transparency-dev/formats/note"
 	"golang.org/x/mod/sumdb/note"
 	"golang.org/x/mod/sumdb/tlog"
 )
 
-const kindCosignature = 4 // C2SP tlog-cosignature: Ed25519 with a time
-
 // A log is one mirrored log whose checkpoint has been opened and whose tree has been read.
 type log struct {
 	files   map[string][]byte
-	keys    []note.Verifier // the log's first
+	keys    []note.Verifier // the log's first; by transparency-dev/formats
+	again   []note.Verifier // the same by torchwood
 	tree    tlog.Tree
 	entries [][]byte
 	hashes  []tlog.Hash // of the leaves, authenticated by the tree
@@ -32,11 +32,18 @@ type log struct {
 func newLog(files map[string][]byte) (*log, error) {
 	l := &log{files: files}
 	for _, line := range strings.Fields(string(files["keys.txt"])) {
-		key, err := newVerifier(line)
+		key, err := formats.NewVerifier(line)
 		if err != nil {
 			return nil, fmt.Errorf("%s: %w", line, err)
 		}
-		l.keys = append(l.keys, key)
+		again, err := torchwood.NewLogVerifier(line)
+		if err != nil {
+			again, err = torchwood.NewCosignatureVerifier(line)
+		}
+		if err != nil {
+			return nil, fmt.Errorf("%s: %w", line, err)
+		}
+		l.keys, l.again = append(l.keys, key), append(l.again, again)
 	}
 	tree, err := l.openCheckpoint(files["checkpoint"])
 	if err != nil {
@@ -54,6 +61,9 @@ func newLog(files map[string][]byte) (*log, error) {
 func (l *log) openCheckpoint(data []byte) (tlog.Tree, error) {
 	opened, err := note.Open(data, note.VerifierList(l.keys...))
 	if err != nil {
+		return tlog.Tree{}, err
+	}
+	if _, err := note.Open(data, note.VerifierList(l.again...)); err != nil {
 		return tlog.Tree{}, err
 	}
 	if len(opened.Sigs) != len(l.keys) || len(opened.UnverifiedSigs) != 0 {
@@ -305,41 +315,3 @@ func parseHashes(texts []string) ([]tlog.Hash, error) {
 }
 
 func mapKeys[V any](m map[string]V) iter.Seq[string] { return maps.Keys(m) }
-
-// newVerifier is note.NewVerifier, and for a cosigner's key a Verifier over the message that
-// C2SP tlog-cosignature describes, its signature checked by x/mod's own Ed25519 verifier.
-func newVerifier(vkey string) (note.Verifier, error) {
-	name, rest, _ := strings.Cut(vkey, "+")
-	id, encoded, _ := strings.Cut(rest, "+")
-	raw, err := base64.StdEncoding.DecodeString(encoded)
-	if err != nil || len(raw) != 33 || raw[0] != kindCosignature {
-		return note.NewVerifier(vkey)
-	}
-	sum := sha256.Sum256(append([]byte(name+"\n"), raw...))
-	if fmt.Sprintf("%x", sum[:4]) != id {
-		return nil, errors.New("the key's id is not its hash")
-	}
-	plain, err := note.NewEd25519VerifierKey(name, raw[1:])
-	if err != nil {
-		return nil, err
-	}
-	inner, err := note.NewVerifier(plain)
-	return cosigner{name, binary.BigEndian.Uint32(sum[:4]), inner}, err
-}
-
-type cosigner struct {
-	name  string
-	hash  uint32
-	inner note.Verifier
-}
-
-func (c cosigner) Name() string    { return c.name }
-func (c cosigner) KeyHash() uint32 { return c.hash }
-
-func (c cosigner) Verify(msg, sig []byte) bool {
-	if len(sig) != 72 {
-		return false
-	}
-	message := fmt.Sprintf("cosignature/v1\ntime %d\n%s", binary.BigEndian.Uint64(sig), msg)
-	return c.inner.Verify([]byte(message), sig[8:])
-}

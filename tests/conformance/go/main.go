@@ -1,5 +1,6 @@
 // Judge checks a mirrored log of ours with code of others: golang.org/x/mod's sumdb/note and
-// sumdb/tlog, and torchwood's mpt. What is ours here only parses, and asks them.
+// sumdb/tlog, the note verifiers of transparency-dev/formats and of torchwood, and torchwood's mpt.
+// What is ours here only parses, and asks them.
 //
 //	judge log DIR [<mutations]   judges every file below DIR once as it is; then, for each line
 //	                             "<path> <offset> <mask>" of the input, that file with the byte at
