@@ -40,7 +40,7 @@ class Answer:
 
 
 class HttpWitness:
-    """A witness below `url`; for one thread at a time."""
+    """A witness below `url`. Safe to share by threads; two connections are kept alive."""
 
     def __init__(self, url: str, *, timeout_ms: int) -> None:
         self.url = url.rstrip("/")
@@ -68,12 +68,12 @@ class HttpMirror:
 
 
 class _Http:
-    """One host, one connection that is kept alive."""
+    """One host: one connection to be cosigned, one to look what it shows meanwhile."""
 
     def __init__(self, timeout_ms: int) -> None:
         self._seconds = timeout_ms / 1000
         self._pool = urllib3.PoolManager(
-            num_pools=1, maxsize=1, retries=False, timeout=urllib3.Timeout(total=self._seconds)
+            num_pools=1, maxsize=2, retries=False, timeout=urllib3.Timeout(total=self._seconds)
         )
 
     def ask(self, method: str, url: str, body: bytes | None = None) -> Answer:

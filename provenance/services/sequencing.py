@@ -452,7 +452,8 @@ class Sequencer:
         assert known is not None  # noqa: S101 -- loaded at the beginning of the round
         published = parse_note(known.publication.note)
         if not self._is_waiting:
-            self._witnesses.wait(self._is_quorum_with(published.signatures), self._seconds)
+            quorum = self._is_quorum_with(published.signatures)
+            self._witnesses.wait(quorum, self._seconds, patiently=False)
             self._others.hear_alarms()
         fresh = self._witnesses.lines(published.text)
         if set(fresh) <= set(published.signatures):

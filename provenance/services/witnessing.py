@@ -340,19 +340,28 @@ class Witnesses:
                 for line in filter(worker.feeder.is_by, lines):
                     worker.keep(line)
 
-    def wait(self, enough: Callable[[Collection[str]], bool], seconds: float) -> None:
+    def wait(
+        self,
+        enough: Callable[[Collection[str]], bool],
+        seconds: float,
+        *,
+        patiently: bool = True,
+    ) -> None:
         """Until those who have answered are enough, none is left to wait for, or time is up.
 
-        `enough` is given the policy names of those who have answered since `ask`.
+        `enough` is given the policy names of those who have answered since `ask`. Those that failed
+        and are asked again within `seconds` are waited for only if `patiently`.
         """
         end = time.monotonic() + seconds
         with self._news:
             while not self._alarms and not enough(
                 {name for name, worker in self._workers.items() if worker.is_done}
             ):
-                remaining = end - time.monotonic()
+                now = time.monotonic()
+                latest = end if patiently else now
+                remaining = end - now
                 if remaining <= 0 or not any(
-                    not worker.is_out and not worker.is_done and worker.again_at < end
+                    not worker.is_out and not worker.is_done and worker.again_at <= latest
                     for worker in self._workers.values()
                 ):
                     return

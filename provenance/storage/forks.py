@@ -100,6 +100,9 @@ def _add(connection: Connection, table: Table, values: dict[str, object]) -> boo
         return False
     insert = sqlite.insert if connection.dialect.name == "sqlite" else postgresql.insert
     added = connection.execute(
-        insert(table).values(**values).on_conflict_do_nothing(index_elements=["hash"])
+        insert(table)
+        .values(**values)
+        .on_conflict_do_nothing(index_elements=["hash"])
+        .returning(table.c.id)
     )
-    return added.rowcount == 1
+    return added.first() is not None
