@@ -136,10 +136,14 @@ def require_map_head(
 
 
 def _difference(index: int, expected: MapHead, found: MapHead) -> str:
-    """The first field that is not as it should be."""
-    for name in ("index", "root", "subjects", "ignored", "previous"):
-        wanted, there = getattr(expected, name), getattr(found, name)
-        if wanted != there:
-            wanted, there = (v.hex() if isinstance(v, bytes) else v for v in (wanted, there))
-            return f"map head {index}: expected {name} {wanted}, found {there}"
-    return f"map head {index} is false"
+    """The first field that is not as it should be, of two map heads that differ."""
+    name = next(
+        name
+        for name in ("index", "root", "subjects", "ignored", "previous")
+        if getattr(expected, name) != getattr(found, name)
+    )
+    wanted, there = (
+        value.hex() if isinstance(value, bytes) else value
+        for value in (getattr(expected, name), getattr(found, name))
+    )
+    return f"map head {index}: expected {name} {wanted}, found {there}"

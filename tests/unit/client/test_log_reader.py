@@ -7,6 +7,7 @@ does to one path.
 from __future__ import annotations
 
 import gzip
+import time
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler
 
@@ -171,6 +172,15 @@ def test_a_slow_sender_meets_the_time_limit(server: FileServer) -> None:
     reader = LogReader(server.url, timeout_seconds=0.3)
     with pytest.raises(LogUnreachableError, match=r"0\.3 seconds"):
         reader.tile(0, 0, 600)
+    reader.close()
+
+
+def test_the_time_limit_is_for_all_attempts_together(server: FileServer) -> None:
+    server.trouble["checkpoint"] = status(503)
+    reader = LogReader(server.url, timeout_seconds=0.1, sleep=lambda _: time.sleep(0.15))
+    with pytest.raises(LogUnreachableError, match="status 503"):
+        reader.checkpoint()
+    assert len(server.asked) == 1
     reader.close()
 
 

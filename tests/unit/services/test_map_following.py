@@ -331,6 +331,15 @@ def heads_in(files: dict[str, bytes]) -> list[int]:
     return [int(path.replace("x", "").replace("/", "")) for path in deltas]
 
 
+def test_an_answer_that_nobody_fetched_is_still_there(tmp_path: Path, log: MapLog) -> None:
+    source = Files(log)
+    desk = open_desk(tmp_path, log, kind="map", source=lambda _: source)
+    follower = MapFollower(desk.state, lambda _: source)
+    first = follower.reach(log.checkpoint(), "url")
+    assert follower.reach(log.checkpoint(), "url") == first
+    assert len(source.deltas) == len(heads(log)), "the second time nothing was read"
+
+
 def test_many_that_ask_at_once_share_one_check(tmp_path: Path, log: MapLog) -> None:
     source = Files(log)
     desk = open_desk(tmp_path, log, kind="map", source=lambda _: source)

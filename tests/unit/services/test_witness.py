@@ -450,8 +450,8 @@ class Astray(RuleBasedStateMachine):
     def one_history(self) -> None:
         above = {size: root for size, root in self.roots.items() if size > 6}
         told = [all(log.root(size) == root for size, root in above.items()) for log in self.logs]
-        # A made-up root may be cosigned at first contact alone: nothing is known then.
-        first = self.sizes[:1]
+        # A made-up root may be cosigned from size 0 alone: nothing is known then.
+        first = [size for size in self.sizes if size][:1]
         made_up = bool(first) and self.roots[first[0]] not in {
             log.root(first[0]) for log in self.logs
         }
