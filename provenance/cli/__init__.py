@@ -12,6 +12,7 @@ from provenance.cli.fork import fork
 from provenance.cli.log import log
 from provenance.cli.operate import build_verifier, fsck, init
 from provenance.cli.parties import key, party
+from provenance.cli.policy import policy
 from provenance.cli.serve import sequence, serve
 from provenance.cli.verify import verify
 from provenance.cli.witness import witness
@@ -25,6 +26,6 @@ def main() -> None:
 
 for _command in (
     *(serve, init, demo, party, key, seal, upload, verify, fsck, fork, bench, build_verifier),
-    *(audit, witness, log, sequence),
+    *(audit, witness, log, policy, sequence),
 ):
     main.add_command(_command)

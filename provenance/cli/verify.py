@@ -12,12 +12,12 @@ from typing import Any, NoReturn
 
 import click
 
-from merkle.errors import MerkleError
-from merkle.policy import Policy
 from provenance.cli.options import now_seconds
 from provenance.cli.output import json_option, result
+from provenance.cli.policy import read_pinned_or
 from provenance.domain.canonical import MAX_BUNDLE_BYTES
-from provenance.verify import verify_bundle
+from provenance.domain.fork import MalformedForkError
+from provenance.verify import Known, parse_known, verify_bundle
 
 EXIT = {"verified": 0, "refused": 1, "absent": 1, "unusable": 2}
 CHECKS = {
@@ -34,26 +34,47 @@ CHECKS = {
 @click.option(
     "--policy",
     "policy_path",
-    required=True,
     type=click.Path(dir_okay=False, path_type=Path),
-    help="The reader's own policy file (C2SP tlog-policy): which log, which cosigners, how many.",
+    help="Your own policy file (C2SP tlog-policy): which log, which cosigners, how many. "
+    "Without it, the one that you pinned (provenance policy pin).",
+)
+@click.option(
+    "--known",
+    "known_paths",
+    multiple=True,
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="What you know of the log from elsewhere: evidence of a fork, a checkpoint seen before.",
 )
 @click.option(
     "--max-age", default=86_400, show_default=True, help="Greatest age of the checkpoint, seconds."
 )
 @click.option("--at", type=int, default=None, help="Judge as of this POSIX time instead of now.")
 @json_option
-def verify(bundle: Path, policy_path: Path, max_age: int, at: int | None, as_json: bool) -> None:
+def verify(
+    bundle: Path,
+    policy_path: Path | None,
+    known_paths: tuple[Path, ...],
+    max_age: int,
+    at: int | None,
+    as_json: bool,
+) -> None:
     """Verify a passport bundle with nothing but the bundle and your own policy."""
     data = read(bundle, "bundle")
-    try:
-        policy = Policy.parse(read(policy_path, "policy"))
-    except MerkleError as error:
-        unusable(f"the policy {policy_path} cannot be used: {error}")
+    policy = read_pinned_or(policy_path)
+    known = [item for path in known_paths for item in read_known(path)]
     now = now_seconds() if at is None else at
-    verdict = json.loads(verify_bundle(data, policy, now=now, max_age=max_age).encode())
+    found = verify_bundle(data, policy, now=now, max_age=max_age, known=known)
+    verdict = json.loads(found.encode())
     result(verdict, in_words(verdict, bundle), as_json)
     sys.exit(EXIT[verdict["record"]])
+
+
+def read_known(path: Path) -> tuple[Known, ...]:
+    """What a file holds of a log's other states; ends with status 2 if that cannot be read."""
+    try:
+        return parse_known(read(path, "known state"))
+    except MalformedForkError as error:
+        unusable(f"{path}: {error}")
 
 
 def read(path: Path, what: str) -> bytes:
@@ -90,5 +111,9 @@ def in_words(verdict: dict[str, Any], bundle: Path) -> str:
         lines.append(
             f"  {len(verdict['stages'])} stages, {verdict['independent']} independent parties"
         )
+    lines += [
+        f"  anchored at {a['size']} entries by {a['kind']}, said to be of {a['time']} (not checked)"
+        for a in verdict["anchors"]
+    ]
     lines += [f"  warning {w['code']} at {w['place']}" for w in verdict["warnings"]]
     return "\n".join(lines)

@@ -61,6 +61,12 @@ class Terminal:
         return uri, key
 
 
+@pytest.fixture(autouse=True)
+def nothing_pinned(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A user who has pinned no policy yet, whoever runs the tests."""
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "config"))
+
+
 @pytest.fixture(scope="module")
 def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
     with serving(tmp_path_factory.mktemp("cli") / "data") as running:
