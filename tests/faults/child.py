@@ -6,9 +6,9 @@ One JSON line asks for a trial (`target`, and what that needs); the answers are 
 that waits, and after a line "go" what it said and how it ended. It speaks through the socket
 (`sendto`), never through `write`, so that the calls that are counted are those of the work alone.
 
-Two targets: the sequencer's publication of what waits, on a ledger of tests.support, and the
-capture of one upload through the web application of a real installation. Both try twice, as a
-process that goes on after a failure does.
+Three targets: the sequencer's publication of what waits, on a ledger of tests.support; the capture
+of one upload through the web application of a real installation; and a witness that is shown one
+checkpoint. Each tries twice, as a process that goes on after a failure does.
 """
 
 from __future__ import annotations
@@ -24,12 +24,15 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from merkle.witness import AddCheckpoint
 from provenance.config import Settings
 from provenance.platform import Platform, initialise
 from provenance.storage import schema
 from provenance.storage.session import Database
 from provenance.web import create_app
 from tests.support.ledger import Ledger
+from tests.support.tilelog import TileLog
+from tests.support.witnesses import open_desk
 
 Say = Callable[[dict[str, Any]], None]
 
@@ -63,9 +66,23 @@ def capture(job: dict[str, Any], say: Say) -> None:
             return
 
 
+def cosign(job: dict[str, Any], say: Say) -> None:
+    """One add-checkpoint to a witness, again if it could not; says what was cosigned."""
+    for _ in range(2):
+        try:
+            desk = open_desk(Path(job["root"]))
+            accepted = desk.witness.add_checkpoint(base64.b64decode(job["body"]))
+        except Exception as error:  # an answer of status 4xx or 5xx: no cosignature
+            say({"error": f"{type(error).__name__}: {error}"[:200]})
+        else:
+            say({"cosigned": accepted.checkpoint.size})
+            return
+
+
 TARGETS: dict[str, Callable[[dict[str, Any], Say], None]] = {
     "publish": publish,
     "capture": capture,
+    "cosign": cosign,
 }
 
 
@@ -104,6 +121,11 @@ def warm() -> None:
     ledger.accept("a")
     ledger.clock.advance(60_000)
     publish({"root": root, "now": ledger.clock.now}, lambda _: None)
+    tiles = TileLog()
+    tiles.append(b"entry")
+    open_desk(root, tiles)
+    body = AddCheckpoint(0, (), tiles.note()).encode()
+    cosign({"root": root, "body": base64.b64encode(body)}, lambda _: None)
     shutil.rmtree(root)
 
 

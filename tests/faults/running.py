@@ -24,7 +24,8 @@ from typing import Any
 
 from sqlalchemy import func, select
 
-from merkle.note import VerifierKey
+from merkle.note import VerifierKey, open_note
+from merkle.policy import Group, Policy, Witness
 from provenance.cli.serve import ROOT, _die_with_parent, environment, gunicorn_command
 from provenance.client.api import Api
 from provenance.client.errors import ProblemError, UnreachableError
@@ -34,19 +35,28 @@ from provenance.crypto.signing import note_verifier
 from provenance.domain.errors import UnavailableError
 from provenance.platform import Platform
 from provenance.services.sequencing import LEASE
+from provenance.services.witness import establish
 from provenance.storage import log
 from provenance.storage.session import Database
 from provenance.storage.tables import leases, uploads
 from provenance.storage.tiles import LastSigned
+from provenance.storage.witness_state import WitnessState
 from tests.faults.evidence import disagreeing, notes, opened
 from tests.faults.installation import fsck, not_once, sealed
 from tests.support.processes import children, free_port, is_alive, until
+
+WITNESS = "witness.example/map"
 
 
 def quick(data: Path, database: str = "") -> Settings:
     """Settings under which a round is short; the lease is the shortest that is allowed."""
     return Settings(
-        data=data, database=database, port=free_port(), publish_interval_ms=20, lease_s=2
+        data=data,
+        database=database,
+        port=free_port(),
+        publish_interval_ms=20,
+        lease_s=2,
+        witness_timeout_ms=5_000,  # the machine is busy
     )
 
 
@@ -60,6 +70,7 @@ class Running:
         self.platform = Platform.open(settings)
         self.sequencers: dict[int, subprocess.Popen[bytes]] = {}
         self._web: subprocess.Popen[bytes] | None = None
+        self._witness: subprocess.Popen[bytes] | None = None
 
     @property
     def messages(self) -> str:
@@ -98,6 +109,18 @@ class Running:
                 impatient.close()
         raise AssertionError("it held a lock a hundred times")
 
+    def start_witness(self, witness: MapWitness) -> None:
+        """The witness over its own state; returns when it answers."""
+        self._witness = self._start([sys.executable, "-m", "provenance.cli", *witness.command])
+        until(lambda: _answers(witness.url + "/"))
+
+    def kill_witness(self) -> None:
+        """kill -9 of the witness and its worker."""
+        assert self._witness is not None
+        for pid in (self._witness.pid, *children(self._witness.pid)):
+            self.kill(pid)
+        self._witness.wait()
+
     def kill(self, pid: int) -> None:
         """kill -9 of a process that this object started, or of its child."""
         os.kill(pid, signal.SIGKILL)
@@ -125,11 +148,7 @@ class Running:
 
     def is_ready(self) -> bool:
         """Does /readyz say so?"""
-        try:
-            with urllib.request.urlopen(self.url + "/readyz", timeout=2) as answer:
-                return bool(answer.status == 200)
-        except (urllib.error.URLError, OSError):
-            return False
+        return _answers(self.url + "/readyz")
 
     def newest_upload(self) -> int:
         """The id of the newest accepted upload."""
@@ -156,7 +175,8 @@ class Running:
 
     def stop(self) -> None:
         """Ends what runs, politely first; never anything else."""
-        started = [*self.sequencers.values(), *([self._web] if self._web else [])]
+        others = [process for process in (self._web, self._witness) if process is not None]
+        started = [*self.sequencers.values(), *others]
         family = [pid for process in started for pid in (process.pid, *children(process.pid))]
         for process in started:
             if process.poll() is None:
@@ -184,6 +204,44 @@ class Running:
                 start_new_session=True,
                 preexec_fn=_die_with_parent(),  # noqa: PLW1509  asks nothing of other threads
             )
+
+
+def _answers(url: str) -> bool:
+    try:
+        with urllib.request.urlopen(url, timeout=2) as answer:
+            return bool(answer.status == 200)
+    except (urllib.error.URLError, OSError):
+        return False
+
+
+class MapWitness:
+    """A witness that checks the map, and without which nothing is published."""
+
+    def __init__(self, settings: Settings, folder: Path) -> None:
+        """Makes its state and key, and puts it into the installation's policy."""
+        folder.mkdir()
+        self.state = folder / "witness.sqlite"
+        listen = f"127.0.0.1:{free_port()}"
+        self.url = f"http://{listen}"
+        _, _, cosigner = establish(self.state, folder / "witness.key", WITNESS, "map")
+        self.key = cosigner.vkey
+        policy = Policy.parse(settings.policy_file.read_bytes())
+        self.origin = policy.logs[0].key.name
+        clock = policy.witnesses[0].name
+        both = Group("both", 2, (clock, WITNESS))
+        witnesses = (*policy.witnesses, Witness(WITNESS, self.key, self.url))
+        settings.policy_file.write_text(
+            Policy(policy.logs, witnesses, (both,), "both").format(), encoding="ascii"
+        )
+        where = f"{policy.logs[0].key.format()}=http://127.0.0.1:{settings.port}/log"
+        self.command = ["witness", "serve", "--listen", listen, "--check-map", "--log", where]
+        self.command += ["--state", str(self.state), "--name", WITNESS]
+
+    def note(self) -> bytes:
+        """The newest checkpoint that it cosigned."""
+        known = WitnessState(self.state).cosigned(self.origin)
+        assert known is not None
+        return known.note
 
 
 @contextmanager
@@ -231,7 +289,7 @@ class Load:
             thread.join(30)
         assert not any(thread.is_alive() for thread in self._running)
 
-    def goes_on(self, platform: Running, seconds: float = 30) -> None:
+    def goes_on(self, platform: Running, seconds: float = 60) -> None:
         """Wait until something that is acknowledged from now on is published."""
         before = len(self.acknowledged)
         until(lambda: len(self.acknowledged) > before + self.threads, seconds)
@@ -275,15 +333,23 @@ def losses(platform: Running, load: Load, signed: list[bytes]) -> list[str]:
     """The outside's complaints after everything is published; none.
 
     A promised link that the log does not hold exactly once; a checkpoint that disagrees with
-    another; one that was served after a larger one; a refusal that was none of the partner's fault.
-    fsck must pass as well.
+    another; one that was served after a larger one, or without the policy's quorum; a refusal that
+    was none of the partner's fault. fsck must pass as well.
     """
     fsck(platform.platform)
+    policy = platform.platform.policy
+    judges = [note_verifier(witness.key) for witness in policy.witnesses]
+
+    def has_quorum(note: bytes) -> bool:
+        named = [policy.witness_of(line) for line in open_note(note, judges).verified]
+        return policy.is_satisfied({witness.name for witness in named if witness is not None})
+
     key = VerifierKey.parse(platform.platform.log_vkey)
     served = [opened(note, [note_verifier(key)]) for note in load.seen]
     held = [opened(note, [note_verifier(key)]) for note in (*signed, *platform.notes())]
     sizes = [checkpoint.size for checkpoint in served]
     back = [f"served {b} after {a}" for a, b in itertools.pairwise(sizes) if b < a]
+    alone = [f"served without quorum: {note!r}" for note in load.seen if not has_quorum(note)]
     lost = not_once(platform.settings.data, held[-1].size, load.acknowledged)
     lost += disagreeing(platform.platform.tiles, {*served, *held})
-    return [*lost, *back, *(f"refused: {text}" for text in load.refused)]
+    return [*lost, *back, *alone, *(f"refused: {text}" for text in load.refused)]

@@ -1,9 +1,10 @@
 """Every system call that a durable write makes fails once (EIO), fails from then on (ENOSPC), or
 is where the process is killed; then another process comes, and nothing is missing.
 
-Two targets: the publication of a batch that crosses a tile's border (254 entries and three more:
-full tile, second level, discarded partial tiles), and the capture of an upload through the web
-application. Method: tests/faults/system_calls.py; source: Tessera's test of its POSIX store.
+Three targets: the publication of a batch that crosses a tile's border (254 entries and three more:
+full tile, second level, discarded partial tiles), the capture of an upload through the web
+application, and a witness's cosignature. Method: tests/faults/system_calls.py; source: Tessera's
+test of its POSIX store.
 """
 
 from __future__ import annotations
@@ -20,10 +21,12 @@ import pytest
 
 from merkle.checkpoint import Checkpoint, parse_checkpoint
 from merkle.note import parse_note
+from merkle.witness import AddCheckpoint
 from provenance.client.sealing import SealedBatch, Signer
 from provenance.config import Settings
 from provenance.platform import Platform
 from provenance.services.capture import Capture, Limits
+from provenance.services.witness import WitnessRefusal
 from provenance.storage import log
 from provenance.storage.session import Database
 from provenance.storage.tiles import LastSigned
@@ -32,7 +35,9 @@ from tests.faults.installation import body, fsck, install, not_once, sealed
 from tests.faults.system_calls import Injection, Trial, Warmed, require_strace
 from tests.support.builders import ORIGIN, Actor, World, item_event, make_key
 from tests.support.ledger import Ledger
+from tests.support.tilelog import TileLog, numbered
 from tests.support.tried import Tried
+from tests.support.witnesses import open_desk
 
 KINDS = ("EIO", "ENOSPC", "KILL")
 
@@ -191,3 +196,52 @@ def after_capture(data: Path, batch: SealedBatch, trial: Trial) -> Iterator[str]
     signed = [parse_checkpoint(parse_note(note).text) for note in (*before, published.note)]
     yield from disagreeing(platform.tiles, signed)
     platform.close()
+
+
+# --- the witness ----------------------------------------------------------------------------------
+
+
+def grown(*entries: bytes) -> TileLog:
+    """A log of 254 entries, which the witness has cosigned, and what came after them."""
+    log = TileLog()
+    log.append(*numbered(0, 254))
+    log.append(*entries)
+    return log
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_cosigning(kind: str, warmed: Warmed, tmp_path: Path, tried: Tried) -> None:
+    made = tmp_path / "made"
+    made.mkdir()
+    open_desk(made, grown()).follow(grown())
+    honest = grown(b"a", b"b", b"c")
+    request = AddCheckpoint(254, honest.proof(254), honest.note()).encode()
+    job = {"target": "cosign", "body": base64.b64encode(request).decode()}
+    counted = warmed.trial(job | {"root": str(shutil.copytree(made, tmp_path / "counted"))})
+    assert counted.said == [{"cosigned": 257}]
+    assert {"openat", "pwrite64", "fdatasync", "unlink"} <= set(counted.calls)
+    lost: list[str] = []
+    done: Counter[str] = Counter()
+    for injection in injections(counted, kind):
+        root = shutil.copytree(made, tmp_path / "trial")
+        trial = warmed.trial(job | {"root": str(root)}, injection)
+        done[injection.call] += trial.injected
+        lost += [f"{injection}: {what}" for what in after_cosigning(root, honest, trial)]
+        shutil.rmtree(root)
+    say(tried, kind, done, counted, lost)
+
+
+def after_cosigning(root: Path, honest: TileLog, trial: Trial) -> Iterator[str]:
+    """What the witness has forgotten when it has started again; nothing."""
+    desk = open_desk(root)
+    size = desk.size(honest)
+    answered = {"cosigned": 257} in trial.said
+    if size not in ({257} if answered else {254, 257}):
+        yield f"what was cosigned at 257: it stands at {size}"
+    other = grown(b"x", b"y", b"z")
+    if size == 257:
+        for old, proof in ((257, ()), (257, other.proof(254)), (254, other.proof(254))):
+            with pytest.raises(WitnessRefusal):  # a second history at the same size
+                desk.add(old, proof, other.note())
+    honest = grown(b"a", b"b", b"c", b"d")
+    desk.require_good(desk.follow(honest), honest.note())
