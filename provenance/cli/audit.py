@@ -27,6 +27,8 @@ from provenance.storage.audit_state import AuditDirectory
 from provenance.verify import MAX_AGE
 
 _FILE_SECONDS = 120.0  # in which one file must have come whole, the largest delta too
+_MOST_TEXT = 1_000
+_MOST_DIFFERENCES = 50
 _UNITS = {"entries": " entries", "seals": " entries"}
 
 
@@ -98,8 +100,9 @@ def audit(
             note(
                 f"First contact: the policy that {url} proposes is trusted from now on and pinned "
                 f"in {state_path / 'policy.txt'}. Compare it with one that you have from elsewhere:"
-                f"\n{chosen.policy.format().rstrip()}"
             )
+            for line in chosen.policy.format().splitlines():
+                note(printable(line))
         auditor = Auditor(
             directory, source, chosen.policy, now_seconds, max_age=max_age, mirrors=others
         )
@@ -116,7 +119,10 @@ def _opened(path: Path) -> Iterator[AuditDirectory]:
 
 
 def _watch(auditor: Auditor, follow: int | None, report_to: str | None, as_json: bool) -> int:
-    """One look, or one after the other until interrupted; the exit status of the last."""
+    """One look, or one after the other until interrupted; the exit status.
+
+    Of several looks: 1 if any of them found a difference, else that of the last.
+    """
     status, reported = 2, set[Path]()
     try:
         while True:
@@ -124,7 +130,7 @@ def _watch(auditor: Auditor, follow: int | None, report_to: str | None, as_json:
                 auditor.progress = advance
                 found = auditor.run()
             _say(found, as_json, one_line=follow is not None)
-            status = found.exit_status
+            status = 1 if status == 1 else found.exit_status
             if report_to is not None:
                 _report(found, report_to, reported)
             if follow is None:
@@ -168,9 +174,15 @@ def _report(found: AuditReport, url: str, reported: set[Path]) -> None:
             except UnreachableError as error:
                 note(f"could not report {path}: {error}")
                 break
-            note(f"reported {state.splitlines()[1]} entries of {path}: {status} {text[:300]}")
+            note(printable(f"reported {state.splitlines()[1]} entries: {status} {text}"))
         else:
             reported.add(path)
+
+
+def printable(text: str) -> str:
+    """Text of somebody else for a terminal: one line, nothing that steers it, not endless."""
+    shown = "".join(one if one.isprintable() else repr(one)[1:-1] for one in text[:_MOST_TEXT])
+    return shown + ("…" if len(text) > _MOST_TEXT else "")
 
 
 def in_words(found: AuditReport) -> str:
@@ -185,12 +197,14 @@ def in_words(found: AuditReport) -> str:
         f"links ignored: {found.ignored:,}",
     ]
     for kept, group in (("signed", found.kept), ("served", found.passing)):
-        for what, where, expected, got in group:
+        for what, where, expected, got in group[:_MOST_DIFFERENCES]:
             lines += [f"DIFFERENCE ({kept}): {what} of {where}"]
             lines += [f"  expected {expected}", f"  found    {got}"]
+        if len(group) > _MOST_DIFFERENCES:
+            lines.append(f"and {len(group) - _MOST_DIFFERENCES:,} more ({kept}); --json has all")
     lines += [f"FORK: evidence in {path}" for path in found.forks]
     if found.unreachable is not None:
         lines.append(f"COULD NOT LOOK: {found.unreachable}")
     if found.exit_status == 0:
         lines.append("no difference")
-    return "\n".join(lines)
+    return "\n".join(map(printable, lines))

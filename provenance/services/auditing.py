@@ -12,7 +12,8 @@ One run goes from where the last one ended to the checkpoint that is published n
 3. its entries, bundle by bundle, against its tiles at every level (:mod:`.auditing_tree`), into
    chains, map, map heads and map deltas (:mod:`.auditing_entries`); every file is mirrored;
 4. the seals of the new links, and their signers' keys at that time (:mod:`.auditing_seals`);
-5. checkpoints seen elsewhere: in passports, on mirrors, on witnesses' monitoring paths.
+5. checkpoints seen elsewhere: in passports, on mirrors, on witnesses' monitoring paths; and the
+   evidence of forks that the log itself shows.
 
 A run may be ended at any time, by kill -9 too: files are written before the rows that count on
 them, and rows in one transaction with the place to go on from.
@@ -29,7 +30,7 @@ long (a log may be large) and end it early; they cannot make it believe.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Final
@@ -38,18 +39,25 @@ from merkle.errors import PolicyError
 from merkle.policy import Policy
 from merkle.tiles import TILE_HEIGHT, TILE_WIDTH, TileAddress, encode_bundle
 from merkle.witness import checkpoint_path
+from provenance.domain import canonical
+from provenance.domain.canonical import Base64Error, MalformedJsonError
+from provenance.domain.delta import delta_path
 from provenance.domain.errors import DomainError
+from provenance.domain.fork import read_fork
 from provenance.domain.log_source import (
     LogFileMissingError,
     LogMalformedError,
     LogUnreachableError,
 )
 from provenance.domain.moments import format_seconds
+from provenance.domain.wire import FormError
+from provenance.services.auditing_ahead import Ahead
 from provenance.services.auditing_entries import Findings, Replay
 from provenance.services.auditing_forks import (
     ForkEvidenceError,
     ForkFoundError,
     State,
+    keep_evidence,
     open_signed,
     require_continuing,
 )
@@ -69,8 +77,12 @@ from provenance.verify.checkpoints import (
 )
 from provenance.verify.refusal import RefusedError
 
+_BUNDLES_AHEAD: Final = 4
+_MAP_HEAD: Final = b"prov/map-head/v1\n"
+
 MAX_NOTE_BYTES: Final = 256 * 1024
 MAX_POLICY_BYTES: Final = 64 * 1024
+MAX_EVIDENCE_BYTES: Final = 4 * 1024 * 1024
 
 Progress = Callable[[str, int, int], None]
 """``progress(what, steps done since the last call, steps in all)``."""
@@ -91,8 +103,8 @@ class ChosenPolicy:
 def choose_policy(directory: AuditDirectory, given: bytes | None, source: Source) -> ChosenPolicy:
     """The policy given, else the one pinned before, else the one that the log proposes.
 
-    Whichever it is, it is pinned. Raises AuditError for one that cannot be used, and where the log
-    proposes none.
+    Whichever it is, it is pinned. Raises AuditError for one that cannot be used, for one that does
+    not know the log which the directory holds, and where the log proposes none.
     """
     text = directory.read_policy() if given is None else given
     first_contact = text is None
@@ -107,9 +119,30 @@ def choose_policy(directory: AuditDirectory, given: bytes | None, source: Source
         policy = Policy.parse(text)
     except PolicyError as error:
         raise AuditError(f"the policy cannot be used: {error}") from error
+    _read_held(directory, policy)
     if text != directory.read_policy():
         directory.write_policy(text)
     return ChosenPolicy(policy, first_contact)
+
+
+def _read_held(directory: AuditDirectory, policy: Policy) -> tuple[Place, State | None]:
+    """Where the audit stands, and the state of the log that it accepted last.
+
+    Raises AuditError for a log that the policy does not know.
+    """
+    with directory.database.read() as connection:
+        place = rows.read_place(connection)
+    if place.note is None:
+        return place, None
+    for origin in sorted({log.origin for log in policy.logs}):
+        try:
+            return place, open_signed(place.note, origin, policy)
+        except ForkEvidenceError:
+            continue
+    raise AuditError(
+        f"{directory.root} holds a log that the policy does not know; audit another log into "
+        "another --state directory, or give the policy of this one"
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -187,6 +220,20 @@ class Auditor:
         return _Run(self).run()
 
 
+def _full_files(index: int, size: int) -> Iterator[str]:
+    """The bundles from `index` on that will be read next, as far as they are full, and tiles."""
+    for number in range(index, min(index + _BUNDLES_AHEAD, size // TILE_WIDTH)):
+        for level in (None, 0):
+            yield f"log/{TileAddress(level, number).path()}"
+
+
+def _deltas(entries: Sequence[bytes], first: int, start: int) -> Iterator[str]:
+    """The deltas of the map heads among these entries, from log index `start` on."""
+    for place, entry in enumerate(entries, first):
+        if place >= start and entry.startswith(_MAP_HEAD):
+            yield f"log/{delta_path(place)}"
+
+
 class _Run:
     """One run; what it learns on the way stands in its fields."""
 
@@ -200,24 +247,7 @@ class _Run:
         self._unreachable: list[str] = []
         self._published: Published | None = None
         self._as_of: int | None = None
-        with self._directory.database.read() as connection:
-            self._place = rows.read_place(connection)
-        self._held = self._read_held()
-
-    def _read_held(self) -> State | None:
-        note = self._place.note
-        if note is None:
-            return None
-        origins = {log.origin for log in self._policy.logs}
-        for origin in sorted(origins):
-            try:
-                return open_signed(note, origin, self._policy)
-            except ForkEvidenceError:
-                continue
-        raise AuditError(
-            f"{self._directory.root} holds a log that the policy does not know; audit another log "
-            "into another --state directory, or give the policy of this one"
-        )
+        self._place, self._held = _read_held(self._directory, self._policy)
 
     def run(self) -> AuditReport:
         """The steps of the module text; each difference ends the step in which it stands."""
@@ -260,14 +290,15 @@ class _Run:
         """Steps 1 to 3."""
         note = fetch(self._source, "log/checkpoint", MAX_NOTE_BYTES, "checkpoint")
         new = self._open(note)
-        tree: ServedTree | None = None
-        if new.checkpoint.size > self._place.size:
-            tree = ServedTree(self._source, new.checkpoint)
-        self._compare_with_held(new, tree)
-        self._held = new
-        self._move(replace(self._place, note=note))
-        if tree is not None:
-            self._take(tree)
+        with Ahead(self._source) as ahead:
+            tree: ServedTree | None = None
+            if new.checkpoint.size > self._place.size:
+                tree = ServedTree(ahead, new.checkpoint)
+            self._compare_with_held(new, tree)
+            self._held = new
+            self._move(replace(self._place, note=note))
+            if tree is not None:
+                self._take(tree, ahead)
         self._directory.log.write_checkpoint(note)
 
     def _open(self, note: bytes) -> State:
@@ -329,14 +360,16 @@ class _Run:
 
     # 3: the entries
 
-    def _take(self, tree: ServedTree) -> None:
+    def _take(self, tree: ServedTree, ahead: Ahead) -> None:
         """Entries into states, files into the mirror; files first."""
-        replay = Replay(self._directory, self._source, self._place, self._findings)
+        replay = Replay(self._directory, ahead, self._place, self._findings)
         start = self._place.size
         counted = 0
         try:
             for index in range(start // TILE_WIDTH, -(-tree.size // TILE_WIDTH)):
+                ahead.expect(_full_files(index, tree.size))
                 entries, hashes = tree.bundle(index)
+                ahead.expect(_deltas(entries, index * TILE_WIDTH, start))
                 self._mirror(tree, index, entries, hashes)
                 replay.tally("entry bundles")
                 replay.tally("tiles", tree.good - counted)
@@ -408,11 +441,30 @@ class _Run:
                 self._findings.note(error)
             except LogUnreachableError as error:
                 self._unreachable.append(str(error))
+        self._read_evidence()
         origin = self._held.checkpoint.origin
         for note, place in dict(self._seen).items():
             self._keep_sighting(note, place, origin)
         if self._place.size == self._held.checkpoint.size:
             self._compare_sightings(self._held, origin)
+
+    def _read_evidence(self) -> None:
+        """What the log says against itself: an honest one shows the forks that it found.
+
+        What proves nothing is passed over: anybody may have put it there.
+        """
+        try:
+            data = self._source.read("api/v1/log/forks", MAX_EVIDENCE_BYTES)
+            found = canonical.parse(data, max_bytes=MAX_EVIDENCE_BYTES)
+        except (LogFileMissingError, LogMalformedError, MalformedJsonError):
+            return
+        for value in found if isinstance(found, list) else ():
+            try:
+                evidence = read_fork(value)
+                path = keep_evidence(self._directory, self._policy, evidence)
+            except (FormError, Base64Error, ForkEvidenceError):
+                continue
+            self._findings.keep("fork", "log/forks", "one history", f"two; evidence in {path}")
 
     def _read_mirror(self, mirror: Source) -> str:
         """A copy of the log, a platform that runs it, or a witness by its monitoring path."""

@@ -57,8 +57,13 @@ class Findings:
     passing: list[Found] = field(default_factory=list)
 
     def keep(self, what: str, where: str, expected: object, found: object) -> None:
-        """Something that the log signed is wrong."""
-        self.kept.append((what, where, show(expected), show(found)))
+        """Something that the log signed is wrong.
+
+        Of more than are stored the rest is dropped: the log is known to be bad, and whoever made it
+        so does not get our memory as well.
+        """
+        if len(self.kept) < rows.MAX_DIFFERENCES:
+            self.kept.append((what, where, show(expected), show(found)))
 
     def note(self, error: DifferenceError) -> None:
         """Something served today is wrong."""

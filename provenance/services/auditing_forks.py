@@ -20,7 +20,14 @@ from provenance.services.checking_log import DifferenceError
 from provenance.storage.audit_state import AuditDirectory
 from provenance.verify.forks import ForkEvidenceError, open_state, verify_fork
 
-__all__ = ["ForkEvidenceError", "ForkFoundError", "State", "open_signed", "require_continuing"]
+__all__ = [
+    "ForkEvidenceError",
+    "ForkFoundError",
+    "State",
+    "keep_evidence",
+    "open_signed",
+    "require_continuing",
+]
 
 
 class ForkFoundError(DifferenceError):
@@ -70,9 +77,13 @@ def require_continuing(
             return
         proof = tuple(prove_consistency(one.size, other.size, reader))
         evidence = ForkEvidence(one.origin, older.note, newer.note, root, proof)
+    raise ForkFoundError(place, one, other, keep_evidence(directory, policy, evidence))
+
+
+def keep_evidence(directory: AuditDirectory, policy: Policy, evidence: ForkEvidence) -> Path:
+    """Where it is kept, if it is one; raises ForkEvidenceError otherwise."""
     verify_fork(evidence, policy)
-    path = directory.write_fork(evidence.hash.hex(), evidence.encode())
-    raise ForkFoundError(place, one, other, path)
+    return directory.write_fork(evidence.hash.hex(), evidence.encode())
 
 
 def _in_words(checkpoint: Checkpoint) -> str:

@@ -26,6 +26,7 @@ from dataclasses import dataclass, replace
 from typing import Final
 from urllib.parse import quote
 
+from merkle.errors import TileError
 from merkle.hashing import HASH_SIZE, leaf_hash
 from merkle.policy import Policy
 from merkle.tiles import TILE_WIDTH, TileAddress, decode_bundle
@@ -50,7 +51,7 @@ from provenance.services.auditing_entries import MAX_BATCH_LINKS, Findings
 from provenance.services.auditing_tree import Source, fetch
 from provenance.services.checking_log import DifferenceError, require_equal
 from provenance.storage import audit_state as rows
-from provenance.storage.audit_state import AuditDirectory, PartyState, Place
+from provenance.storage.audit_state import AuditDirectory, AuditStateError, PartyState, Place
 from provenance.verify import verify_bundle
 from provenance.verify.evidence import collect_evidence
 from provenance.verify.parties import judge_parties
@@ -61,6 +62,7 @@ MAX_PAGE_BYTES: Final = 16 * 1024 * 1024
 
 _ANY_AGE: Final = 2**53  # a party's passport is judged for what it holds, not for its age
 _MAX_PARTY_URI: Final = 2_048
+_KEPT_PARTIES: Final = 10_000
 
 See = Callable[[str, str], None]
 """Told of every signed checkpoint that comes along: its note, and where it was seen."""
@@ -212,6 +214,8 @@ class SealWalk:
 
     def _party(self, uri: str, now: int) -> Party | None:
         """The party as its chain makes it; None where the log has no such party."""
+        if len(self._parties) >= _KEPT_PARTIES:
+            self._parties.clear()  # the rows have them
         if uri not in self._parties:
             self._parties[uri] = self._read_party(uri, now)
         return self._parties[uri]
@@ -332,9 +336,19 @@ class _Entries:
         return self._bundle[offset]
 
     def _read_bundle(self, number: int) -> list[bytes]:
+        """A mirrored bundle that still fits its mirrored tile: damage of ours accuses nobody."""
         for width in range(TILE_WIDTH, 0, -1):
-            path = TileAddress(None, number, width).path()
-            data = self.directory.read_mirrored(path)
+            data = self.directory.read_mirrored(TileAddress(None, number, width).path())
             if data is not None:
-                return decode_bundle(data, width)
-        raise DifferenceError("mirrored bundle", f"{number}", "a file", "nothing")
+                break
+        tile = self.directory.read_mirrored(TileAddress(0, number, width).path())
+        try:
+            entries = decode_bundle(data or b"", width)
+        except TileError:
+            entries = []
+        if not entries or b"".join(map(leaf_hash, entries)) != tile:
+            raise AuditStateError(
+                f"the mirror's bundle {number} is damaged or lost; audit into another --state "
+                "directory"
+            )
+        return entries

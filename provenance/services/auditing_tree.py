@@ -35,6 +35,7 @@ from merkle.tiles import (
 from merkle.tree import root_at, root_of
 from provenance.domain.log_source import LogFileMissingError, LogMalformedError
 from provenance.services.checking_log import DifferenceError
+from provenance.storage.audit_state import AuditStateError
 from provenance.storage.tiles import cut
 
 MAX_BUNDLE_BYTES: Final = TILE_WIDTH * (2 + MAX_ENTRY_SIZE)
@@ -241,8 +242,9 @@ class OwnTree:
             return tile[offset * HASH_SIZE : (offset + 1) * HASH_SIZE]
         below = self._tile(level - 1, index, TILE_WIDTH) if level else None
         if below is None:
-            raise DifferenceError(
-                "mirrored tile", TileAddress(level, number).path(), "a file", "nothing"
+            raise AuditStateError(
+                f"the mirror has lost {TileAddress(level, number).path()}; audit into another "
+                "--state directory"
             )
         return root_of(_hashes(below))
 

@@ -16,7 +16,9 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
+from provenance.cli.audit import in_words, printable
 from provenance.client.log_reader import LogReader
+from provenance.services.auditing import AuditReport
 from provenance.storage.tiles import DirectoryTileStore
 from tests.cli.conftest import Terminal
 from tests.support.builders import Actor, item_event
@@ -100,6 +102,23 @@ def test_a_difference_is_named_and_ends_with_1(terminal: Terminal) -> None:
     assert difference["where"] == "map/delta/000"
     assert set(difference) == {"what", "where", "expected", "found", "kept"}
     assert not difference["kept"]
+
+
+def test_what_others_say_cannot_steer_the_terminal() -> None:
+    assert printable("a\x1b[2Jb\nc\u202ed") == "a\\x1b[2Jb\\nc\\u202ed"
+    assert printable("漆 é") == "漆 é"
+    assert len(printable("x" * 10_000)) == 1_001
+
+
+def test_many_differences_are_counted_and_not_all_shown() -> None:
+    many = tuple((f"what {n}", "where", "expected", "found\x07") for n in range(60))
+    report = AuditReport(*("http://log.example", None, 0, 0, None, None, {}, 0, many, (), (), None))
+    words = in_words(report)
+    assert words.count("DIFFERENCE (signed)") == 50
+    assert "and 10 more (signed); --json has all" in words
+    assert "\x07" not in words
+    assert len(report.to_json()["differences"]) == 60
+    assert report.exit_status == 1
 
 
 def test_nobody_there_ends_with_2(terminal: Terminal) -> None:

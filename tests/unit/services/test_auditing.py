@@ -31,7 +31,7 @@ from provenance.crypto.signing import NoteSigner, PrivateKey
 from provenance.domain import canonical
 from provenance.domain.chain import Link, decode_link, subject_key
 from provenance.domain.delta import delta_path
-from provenance.domain.fork import parse_fork
+from provenance.domain.fork import ForkEvidence, parse_fork
 from provenance.domain.ledger import MapHead, decode_entry
 from provenance.domain.log_source import LogFileMissingError, LogUnreachableError
 from provenance.domain.seal_line import decode_seal_line
@@ -194,7 +194,7 @@ def test_a_second_run_asks_for_little_and_finds_the_same(told: Told, state: Path
     source = Altered(LogReader(told.served.url))
     second = audit(state, source)
     assert second.counts == first.counts
-    assert source.asked == ["log/checkpoint"]
+    assert source.asked == ["log/checkpoint", "api/v1/log/forks"]
 
 
 def test_it_goes_on_where_it_was(told: Told, continued: Path, state: Path) -> None:
@@ -777,6 +777,24 @@ def test_a_mirror_with_nothing_or_nonsense_is_named(told: Told, state: Path) -> 
     assert report.exit_status == 1
 
 
+def test_evidence_that_the_log_itself_shows_is_kept(told: Told, state: Path) -> None:
+    """Found by somebody else: both states are from elsewhere, neither is held here."""
+    one, other = forked(told, 200), ForgedLog.copy(told.served, told.entries[:101])
+    while len(other.entries) < 200:
+        other.close()
+    evidence = ForkEvidence(told.served.origin, one.note().decode(), other.note().decode())
+    lie = replace(evidence, second=evidence.first)
+    shown = canonical.encode([lie.to_json(), {"v": 1}, 7, evidence.to_json()])
+    source = Altered(LogReader(told.served.url), {"api/v1/log/forks": lambda _: shown})
+    report = audit(state, source)
+    assert [found[:2] for found in report.kept] == [("fork", "log/forks")]
+    (path,) = report.forks
+    assert path.read_bytes() == evidence.encode()
+    for nothing in (b"nonsense", b"{}", b"[]"):
+        changed = Altered(LogReader(told.served.url), {"api/v1/log/forks": lambda _, n=nothing: n})  # type: ignore[misc]
+        assert audit(state / "other", changed).is_good
+
+
 # --- outages, policies, directories ---------------------------------------------------------------
 
 
@@ -842,12 +860,46 @@ def test_a_directory_belongs_to_one_log_and_one_process(told: Told, state: Path)
     other = NoteSigner("log.example.org/other", PrivateKey.generate()).vkey.format()
     with pytest.raises(AuditError, match="another --state directory"):
         audit(state, LogReader(told.served.url), policy=f"log {other}\nquorum none\n".encode())
+    assert audit(state, LogReader(told.served.url)).is_good  # it was not pinned
     directory = AuditDirectory(state)
     try:
         with pytest.raises(AuditStateError, match="another audit works in"):
             AuditDirectory(state)
     finally:
         directory.close()
+
+
+@pytest.mark.parametrize("kind", ["entries", "0"])
+@pytest.mark.parametrize("change", [flipped(40), None])
+def test_damage_of_ones_own_directory_accuses_nobody(
+    told: Told, state: Path, kind: str, change: Callable[[bytes], bytes] | None
+) -> None:
+    source = LogReader(told.served.url)
+    audit(state, Altered(source, {"api/v1/seals": gone}))
+    path = state / f"log/tile/{kind}/001"
+    path.unlink() if change is None else path.write_bytes(change(path.read_bytes()))
+    with pytest.raises(AuditStateError, match="another --state directory"):
+        audit(state, source)
+
+
+def test_a_damaged_map_accuses_nobody(told: Told, continued: Path) -> None:
+    connection = sqlite3.connect(continued / "audit.sqlite")
+    with connection:
+        connection.execute(
+            "UPDATE pages SET hash = zeroblob(32) WHERE id = (SELECT max(id) FROM pages)"
+        )
+    connection.close()
+    with pytest.raises(AuditStateError, match="the audit's directory is damaged"):
+        audit(continued, LogReader(told.served.url))
+
+
+def test_a_directory_of_another_version_is_left_alone(told: Told, continued: Path) -> None:
+    connection = sqlite3.connect(continued / "audit.sqlite")
+    with connection:
+        connection.execute("UPDATE place SET format = 99")
+    connection.close()
+    with pytest.raises(AuditStateError, match=r"format 99, expected 1"):
+        audit(continued, LogReader(told.served.url))
 
 
 def test_an_empty_log_of_size_zero_is_looked_at(told: Told, state: Path) -> None:
