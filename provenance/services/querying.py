@@ -11,6 +11,7 @@ from typing import Any
 
 from merkle.proofs import prove_consistency
 from merkle.tiles import TileHashReader
+from merkle.tree import root_at
 from provenance.domain.party import Party
 from provenance.domain.seal_line import SealLine
 from provenance.services.receipts import unpack_receipt
@@ -52,14 +53,18 @@ def list_seals(database: Database, *, after: int, limit: int) -> Sequence[SealLi
 
 def find_consistency(
     database: Database, tiles: TileStore, old: int, new: int
-) -> list[bytes] | None:
-    """The consistency proof between two sizes, 0 < old <= new; None beyond the published log."""
+) -> tuple[bytes, list[bytes]] | None:
+    """The root at `old` and the consistency proof from there to `new`; 0 < old <= new.
+
+    None beyond the published log. Whoever holds another root of that size, signed, holds with the
+    proof the evidence of a fork.
+    """
     with database.read() as connection:
         publication = log.read_publication(connection)
     if publication is None or new > publication.size:
         return None
     reader = TileHashReader(lambda path: storage_tiles.read_tile(tiles, path), publication.size)
-    return prove_consistency(old, new, reader)
+    return root_at(old, reader), prove_consistency(old, new, reader)
 
 
 def read_tile(tiles: TileStore, path: str) -> bytes | None:

@@ -62,15 +62,21 @@ def show_consistency() -> Response:
     old, new = _size("from"), _size("to")
     if old > new:
         raise _malformed("from", f"a size up to to={new}", str(old))
-    proof = querying.find_consistency(platform().database, platform().tiles, old, new)
-    if proof is None:
+    found = querying.find_consistency(platform().database, platform().tiles, old, new)
+    if found is None:
         raise NotFoundError(
             "size-unknown",
             "The published log is not that large.",
             found=str(new),
             remedy="Ask for sizes up to that of /log/checkpoint.",
         )
-    facts = {"from": old, "to": new, "proof": [encode_base64(value) for value in proof]}
+    root, proof = found
+    facts = {
+        "from": old,
+        "to": new,
+        "root": encode_base64(root),
+        "proof": [encode_base64(value) for value in proof],
+    }
     response = answer(ConsistencySchema(), facts)
     response.headers["Cache-Control"] = "public, max-age=31536000, immutable"
     return response

@@ -33,7 +33,7 @@ _ALWAYS = {
 HSTS = "max-age=31536000"
 #: Read from anywhere: what a verifier of another origin fetches. Writing needs no CORS: partners
 #: are no web pages.
-_OPEN_PREFIXES = ("/log/", "/api/v1/subjects/")
+_OPEN_PREFIXES = ("/log/", "/api/v1/log/", "/api/v1/subjects/")
 _OPEN_PATHS = ("/api/v1/log", "/api/v1/policy", "/api/v1/seals")
 _OPEN_TYPES = ("application/json", "application/problem+json")
 

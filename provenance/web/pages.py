@@ -27,7 +27,9 @@ from provenance.web.story import tell
 PHONE_WORDS = tuple(
     key
     for key in words.PHRASES
-    if key.startswith(("reason.", "why.", "pin.", "mismatch.", "check.pass", "check.fail"))
+    if key.startswith(
+        ("reason.", "why.", "pin.", "memory.", "mismatch.", "check.pass", "check.fail")
+    )
     or key
     in (
         "check.not-checked",

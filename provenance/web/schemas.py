@@ -107,11 +107,12 @@ class FindingSchema(Schema):
 
 
 class ConsistencySchema(Schema):
-    """A consistency proof (RFC 9162 section 2.1.4)."""
+    """A consistency proof (RFC 9162 section 2.1.4), and the root of the smaller tree."""
 
     # A word of Python's cannot be a field's name.
     start = fields.Integer(required=True, data_key="from", attribute="from")
     to = fields.Integer(required=True)
+    root = fields.String(required=True, metadata=_HASH)
     proof = fields.List(fields.String(metadata=_HASH), required=True)
 
 

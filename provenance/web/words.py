@@ -118,6 +118,24 @@ PHRASES: dict[str, tuple[str, str]] = {
         "道公布变更，否则请谨慎。",
     ),
     "pin.changed.accept": ("I have checked this: pin the new policy", "我已核实：固定新策略"),
+    "memory.older.title": (
+        "This device has seen a newer state of this log",
+        "本设备曾见过该日志更新的状态",
+    ),
+    "memory.older.text": (
+        "What is shown here is not the newest: events may be missing that the log already held. "
+        "The operator has been shown what this device saw.",
+        "此处显示的并非最新状态，可能缺少日志中已有的事件。本设备已将所见状态提交给运营方。",
+    ),
+    "memory.unproven.title": (
+        "The log did not prove that it only grew",
+        "该日志未能证明其只增不改",
+    ),
+    "memory.unproven.text": (
+        "This device remembers an earlier state of this log, and the proof that the present one "
+        "continues it is wrong. Try again, and be careful if it stays so.",
+        "本设备记得该日志较早的状态，而证明当前状态由其延续的证据有误。请重试；若仍如此，请谨慎。",
+    ),
     "mismatch.title": ("The page shows something else than the proof", "页面内容与证明不一致"),
     "mismatch.text": (
         "What is written below is not what the verified record says. Do not rely on it.",

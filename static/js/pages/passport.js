@@ -4,8 +4,9 @@
  * whatever fails here leaves the server's verdict standing, marked as the server's only.
  */
 
-import { findEngine, NoEngineError, nobleFrom, verifyBundle } from '../verify/index.js';
+import { findEngine, NoEngineError, nobleFrom, parseKnown, verifyBundle } from '../verify/index.js';
 import { findForeignClaim, findForeignStage } from '../components/claims.js';
+import { compare, recall, remember } from '../components/memory.js';
 import { choosePolicy, logName, pin } from '../components/pinning.js';
 import { showBusy, showChecks, showNotice, showPin, showVerdict } from '../components/verdict-card.js';
 import { wordsOf } from '../components/words.js';
@@ -71,6 +72,46 @@ function showPinning(root, { state, policy, since }, offered, words, storage, to
   body.append(button);
 }
 
+/** The server's proof that one state of its log continues another. */
+async function fetchProof(from, to) {
+  return JSON.parse(new TextDecoder().decode(await fetchBytes(`/api/v1/log/consistency?from=${from}&to=${to}`)));
+}
+
+/** Show the operator what was seen elsewhere; whether that succeeds changes nothing here. */
+function handIn(note) {
+  fetch('/api/v1/log/checkpoints', {
+    method: 'POST', body: note, headers: { 'Content-Type': 'text/plain' }, credentials: 'omit',
+  }).then((answer) => answer.text()).catch(() => {}); // an answer that nobody reads keeps its connection
+}
+
+/** Nothing is remembered of what was refused, and nothing is asked of a record without a log. */
+const isRecord = ({ record, log }) => log !== null && (record === 'verified' || record === 'absent');
+
+/**
+ * The verdict again, now with what this phone has seen of the log before: `{verdict, memory}`, where
+ * `memory` is a state of `compare`, or `first`.
+ */
+async function judgeAgain(verdict, bytes, storage, judge) {
+  if (!isRecord(verdict)) return { verdict, memory: 'first' };
+  const { origin } = verdict.log;
+  const { checkpoint } = JSON.parse(new TextDecoder().decode(bytes));
+  const seen = recall(storage, origin);
+  if (seen === null) {
+    remember(storage, origin, checkpoint);
+    return { verdict, memory: 'first' };
+  }
+  const { state, evidence } = await compare(seen, checkpoint, fetchProof);
+  if (state === 'grown') remember(storage, origin, checkpoint);
+  else if (state !== 'unavailable') handIn(seen);
+  return { verdict: evidence ? await judge(parseKnown(new TextEncoder().encode(JSON.stringify(evidence)))) : verdict, memory: state };
+}
+
+/** Say what this phone's memory of the log adds, where it is no evidence of a fork. */
+function showMemory(root, memory, words) {
+  if (memory !== 'older' && memory !== 'unproven') return;
+  showNotice(root, 'alert', [words.say(`memory.${memory}.title`), words.say(`memory.${memory}.text`)]);
+}
+
 /**
  * Where page and proof differ because the log grew between the two requests, neither lies: that is
  * no finding. The page must not go green then, and must not shout either.
@@ -121,12 +162,14 @@ async function run(root) {
   // The browser knows where it is; the server only knows what it was told.
   root.querySelector('[data-verdict-domain]').textContent = words.say('record.domain', { host: root.location.host });
   const { engine, chosen, offered, bytes } = await prepare(passport, storage, today);
-  const verdict = await verifyBundle(bytes, chosen.policy, { now: Math.floor(now / 1000), engine });
+  const judge = (known) => verifyBundle(bytes, chosen.policy, { now: Math.floor(now / 1000), engine, known });
+  const { verdict, memory } = await judgeAgain(await judge([]), bytes, storage, judge);
   const mismatch = findMismatch(root, passport, verdict, bytes);
   if (mismatch && hasMovedOn(passport, verdict)) throw new CannotCheckError('why.moved');
   showVerdict(root, cardOf(verdict, mismatch, words));
   showChecks(root, verdict.checks, words.say);
   showPinning(root, chosen, offered, words, storage, today);
+  showMemory(root, memory, words);
   passport.dataset.checked = verdict.record;
 }
 
