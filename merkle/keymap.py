@@ -56,6 +56,9 @@ from merkle.mapnode import (
     require_key,
 )
 
+_LEAF = bytes([TAG_LEAF])
+_INNER = bytes([TAG_INNER])
+
 
 class _Inner:
     """A node with two children. `hash` is None when something below has changed since.
@@ -65,11 +68,11 @@ class _Inner:
 
     __slots__ = ("bit", "hash", "left", "right")
 
-    def __init__(self, bit: int, left: _Node, right: _Node) -> None:
+    def __init__(self, bit: int, left: _Node, right: _Node, value: bytes | None = None) -> None:
         self.bit = bit
         self.left = left
         self.right = right
-        self.hash: bytes | None = None
+        self.hash = value
 
 
 class _Subtree:
@@ -93,7 +96,13 @@ def _node_hash(node: _Node) -> bytes:
     assert not isinstance(node, bytes)  # noqa: S101  # says to the type checker what stands above
     if node.hash is None:
         assert isinstance(node, _Inner)  # noqa: S101  # a subtree always has its hash
-        node.hash = inner_hash(node.bit, _node_hash(node.left), _node_hash(node.right))
+        left, right = node.left, node.right
+        node.hash = inner_hash(
+            node.bit,
+            # Most children have their hash: asking here saves a call for each.
+            (not isinstance(left, bytes) and left.hash) or _node_hash(left),
+            (not isinstance(right, bytes) and right.hash) or _node_hash(right),
+        )
     return node.hash
 
 
@@ -111,26 +120,36 @@ class KeyMap:
         Much faster than `update` for a whole map. Raises `ArgumentError` for other sizes than 32.
         """
         collected = collect(items)
+        return cls.of_leaves(key + collected[key] for key in sorted(collected))
+
+    @classmethod
+    def of_leaves(cls, leaves: Iterable[bytes]) -> KeyMap:
+        """The map of these leaves: key ‖ value, 64 bytes each, in rising order of keys.
+
+        Raises `ArgumentError` for another order; sizes are the caller's word.
+        """
         built = cls()
-        built._count = len(collected)
         spine: list[_Inner] = []  # inner nodes on the right edge, from the root down
-        previous = b""
-        for key in sorted(collected):
-            leaf = key + collected[key]
+        previous, last = b"", -1
+        for leaf in leaves:
+            number = int.from_bytes(leaf[:KEY_SIZE], "big")
+            if number <= last:
+                raise ArgumentError(f"the key {leaf[:KEY_SIZE].hex()} stands out of order")
+            bit = KEY_BITS - (last ^ number).bit_length()  # the first that differs
+            built._count += 1
             if not previous:
-                built._root = previous = leaf
-                continue
-            bit = first_difference(previous[:KEY_SIZE], key)
-            left: _Node = previous
-            while spine and spine[-1].bit > bit:
-                left = spine.pop()
-            node = _Inner(bit, left, leaf)
-            if spine:
-                spine[-1].right = node
+                built._root = leaf
             else:
-                built._root = node
-            spine.append(node)
-            previous = leaf
+                left: _Node = previous
+                while spine and spine[-1].bit > bit:
+                    left = spine.pop()
+                node = _Inner(bit, left, leaf)
+                if spine:
+                    spine[-1].right = node
+                else:
+                    built._root = node
+                spine.append(node)
+            previous, last = leaf, number
         return built
 
     def __len__(self) -> int:
@@ -141,6 +160,11 @@ class KeyMap:
 
     def items(self) -> Iterator[tuple[bytes, bytes]]:
         """All entries in the order of their keys; do not change the map meanwhile."""
+        for leaf in self.leaves():
+            yield leaf[:KEY_SIZE], leaf[KEY_SIZE:]
+
+    def leaves(self) -> Iterator[bytes]:
+        """The same as key ‖ value, 64 bytes each."""
         stack: list[_Node] = [] if self._root is None else [self._root]
         while stack:
             node = stack.pop()
@@ -148,7 +172,7 @@ class KeyMap:
                 stack += (node.right, node.left)
                 continue
             assert isinstance(node, bytes)  # noqa: S101  # a caller's map has no _Subtree
-            yield node[:KEY_SIZE], node[KEY_SIZE:]
+            yield node
 
     def get(self, key: bytes) -> bytes | None:
         """The value of `key`, or None. Raises `ArgumentError` for a key that is not 32 bytes."""
@@ -345,8 +369,9 @@ class PartialMap:
         found = EMPTY_ROOT
         if proof:
             reader = _PartialReader(proof)
-            trie._root, found = reader.read(list(searched), 0, 0, -1)
+            trie._root = reader.read(list(searched), ())
             reader.finish()
+            found = trie.root()
         if found != root:
             raise MapProofError("transition proof does not lead to the old map root")
         return cls(trie, searched)
@@ -381,47 +406,103 @@ class PartialMap:
 
 
 class _PartialReader:
-    """Reads a transition proof into a partial trie, and accepts the one right form only."""
+    """Reads a transition proof into a partial trie, and accepts the one right form only.
+
+    Hashes come along, so that the trie is gone through once. The keys below a node agree in the
+    bits that were asked on the way to it, and so must a leaf.
+    """
 
     def __init__(self, data: bytes) -> None:
         self._data = data
         self._offset = 0
 
-    def read(self, keys: Sequence[bytes], mask: int, turns: int, above: int) -> tuple[_Node, bytes]:
-        """The node here and its hash; `keys` are searched below it.
+    def read(self, keys: Sequence[bytes], asked: tuple[int, ...]) -> _Node:
+        """The node here, with its hash; `keys` are searched below it, `asked` are bits above it.
 
-        The bits in `mask` were asked on the way and `turns` are the answers, both as numbers of 256
-        bits like a key; `above` is the last of them. Bits rise strictly on the way down, so this is
-        at most 256 calls deep. The hash comes along, so that the trie is gone through once.
+        Bits rise strictly on the way down, so this is at most 256 calls deep.
         """
-        tag = self._take(1)[0]
+        if len(keys) == 1:
+            return self._read_way(keys[0], asked)
         if not keys:
-            if tag != TAG_SUBTREE:
-                raise MapProofError("transition proof enters a subtree that no key's search enters")
-            subtree = _Subtree(self._take(HASH_SIZE))
-            return subtree, subtree.hash
-        if tag == TAG_LEAF:
-            leaf = self._read_leaf(mask, turns)
-            return leaf, entry_hash(leaf)
-        if tag != TAG_INNER:
+            return self._read_subtree()
+        tag = self._data[self._offset : self._offset + 1]
+        if tag == _LEAF:
+            return self._read_leaf(keys[0], asked)
+        bit = self._read_inner(tag, asked[-1] if asked else -1)
+        left_keys, right_keys = divide(keys, bit)
+        left = self.read(left_keys, (*asked, bit))
+        right = self.read(right_keys, (*asked, bit))
+        return _Inner(bit, left, right, inner_hash(bit, _node_hash(left), _node_hash(right)))
+
+    def _read_way(self, key: bytes, asked: tuple[int, ...]) -> _Node:
+        """The same for one key: nine tenths of a proof, hence in loops and without calls."""
+        data, offset = self._data, self._offset
+        bits: list[int] = []
+        lefts: list[_Subtree | None] = []
+        above = asked[-1] if asked else -1
+        while (tag := data[offset : offset + 1]) == _INNER:
+            bit = data[offset + 1] if offset + 1 < len(data) else KEY_BITS
+            if above < bit < 0x80:  # its varint is one byte
+                offset += 2
+            else:
+                self._offset = offset
+                bit = self._read_inner(tag, above)
+                offset = self._offset
+            left = None
+            if key[bit >> 3] & MASKS[bit & 7]:
+                self._offset = offset
+                left = self._read_subtree()
+                offset = self._offset
+            lefts.append(left)
+            bits.append(bit)
+            above = bit
+        self._offset = offset
+        if tag != _LEAF:
+            self._read_inner(tag, above)  # raises
+        node: _Node = self._read_leaf(key, (*asked, *bits))
+        value = entry_hash(node)  # type: ignore[arg-type]
+        while bits:
+            bit, left = bits.pop(), lefts.pop()
+            if left is None:
+                right = self._read_subtree()
+                value = inner_hash(bit, value, right.hash)
+                node = _Inner(bit, node, right, value)
+            else:
+                value = inner_hash(bit, left.hash, value)
+                node = _Inner(bit, left, node, value)
+        return node
+
+    def _read_inner(self, tag: bytes, above: int) -> int:
+        if tag != _INNER:
+            if not tag:
+                raise MapProofError("transition proof ends early")
             raise MapProofError("transition proof: a key's search runs into a subtree hash")
-        bit, self._offset = _read_bit(self._data, self._offset)
+        bit, self._offset = _read_bit(self._data, self._offset + 1)
         if bit <= above:
             raise MapProofError(f"transition proof: bit {bit} stands below bit {above}")
-        place = 1 << (KEY_BITS - 1 - bit)
-        left_keys, right_keys = divide(keys, bit)
-        left, left_hash = self.read(left_keys, mask | place, turns, bit)
-        right, right_hash = self.read(right_keys, mask | place, turns | place, bit)
-        node = _Inner(bit, left, right)
-        node.hash = inner_hash(bit, left_hash, right_hash)
-        return node, node.hash
+        return bit
 
-    def _read_leaf(self, mask: int, turns: int) -> bytes:
-        leaf = self._take(KEY_SIZE + VALUE_SIZE)
-        wrong = (int.from_bytes(leaf[:KEY_SIZE], "big") & mask) ^ turns
-        if wrong:
-            bit = KEY_BITS - wrong.bit_length()
-            raise MapProofError(f"transition proof: a leaf is on the wrong side at bit {bit}")
+    def _read_subtree(self) -> _Subtree:
+        start = self._offset + 1
+        self._offset = end = start + HASH_SIZE
+        if end > len(self._data):
+            raise MapProofError("transition proof ends early")
+        if self._data[start - 1] != TAG_SUBTREE:
+            raise MapProofError("transition proof enters a subtree that no key's search enters")
+        return _Subtree(self._data[start:end])
+
+    def _read_leaf(self, key: bytes, asked: tuple[int, ...]) -> bytes:
+        start = self._offset + 1
+        self._offset = end = start + KEY_SIZE + VALUE_SIZE
+        if end > len(self._data):
+            raise MapProofError("transition proof ends early")
+        leaf = self._data[start:end]
+        if leaf[:KEY_SIZE] != key:
+            for bit in asked:
+                if bit_of(leaf, bit) != bit_of(key, bit):
+                    raise MapProofError(
+                        f"transition proof: a leaf is on the wrong side at bit {bit}"
+                    )
         return leaf
 
     def finish(self) -> None:
@@ -430,13 +511,6 @@ class _PartialReader:
             raise MapProofError(
                 f"transition proof goes on for {len(self._data) - self._offset} bytes"
             )
-
-    def _take(self, size: int) -> bytes:
-        part = self._data[self._offset : self._offset + size]
-        if len(part) != size:
-            raise MapProofError("transition proof ends early")
-        self._offset += size
-        return part
 
 
 def _require_claim(root: bytes, key: bytes) -> None:

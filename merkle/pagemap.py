@@ -34,7 +34,6 @@ from bisect import bisect_left
 from collections import OrderedDict, defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from itertools import chain
 from typing import Final, TypeVar
 
 from merkle.errors import ArgumentError, MapPageError
@@ -289,18 +288,14 @@ class PageMap:
         """Put a page at a place, cut as often as it must be; at most 63 calls deep."""
         if not _is_overfull(page, place):
             value = page.root()
-            leaves = b"".join(chain.from_iterable(page.items()))
+            leaves = b"".join(page.leaves())
             changes.pages[place] = Page(leaves, value)
             self._put(place, _PAGE + value)
             self._keep(place, page)
             return
-        halves: tuple[list[tuple[bytes, bytes]], list[tuple[bytes, bytes]]] = ([], [])
-        depth = place.bit_length() - 1
-        for item in page.items():
-            halves[bit_of(item[0], depth) != 0].append(item)
-        for side, half in enumerate(halves):
+        for side, half in enumerate(divide(list(page.leaves()), place.bit_length() - 1)):
             if half:
-                self._settle(2 * place + side, KeyMap.build(half), changes)
+                self._settle(2 * place + side, KeyMap.of_leaves(half), changes)
 
     # Places
 
@@ -353,11 +348,13 @@ class PageMap:
             raise MapPageError(f"page {place} of the map is not there")
         if len(leaves) % LEAF_SIZE:
             raise MapPageError(f"page {place} of the map: {len(leaves)} bytes are no whole leaves")
-        page = KeyMap.build(split_leaves(leaves))
+        some = split_leaves(leaves)
+        try:
+            page = KeyMap.of_leaves(some)
+        except ArgumentError as error:
+            raise MapPageError(f"page {place} of the map: {error}") from error
         # The hash does not say where a page lies; an insertion relies on it.
-        shift = 65 - place.bit_length()
-        prefix = place ^ 1 << place.bit_length() - 1
-        if any(int.from_bytes(key[:8], "big") >> shift != prefix for key, _ in page.items()):
+        if some and not _holds(place, some[0]) & _holds(place, some[-1]):
             raise MapPageError(f"page {place} of the map holds keys that belong elsewhere")
         expected = self._node(place)[1:]
         if page.root() != expected:
@@ -422,10 +419,9 @@ class _Level:
                 yield above | prefix
 
 
-def split_leaves(leaves: bytes) -> Iterator[tuple[bytes, bytes]]:
-    """(key, value) of each leaf of a page; its length is a multiple of 64."""
-    for start in range(0, len(leaves), LEAF_SIZE):
-        yield leaves[start : start + KEY_SIZE], leaves[start + KEY_SIZE : start + LEAF_SIZE]
+def split_leaves(leaves: bytes) -> list[bytes]:
+    """The leaves of a page, key ‖ value; its length is a multiple of 64."""
+    return [leaves[start : start + LEAF_SIZE] for start in range(0, len(leaves), LEAF_SIZE)]
 
 
 def pages_of(items: Iterable[tuple[bytes, bytes]]) -> Iterator[tuple[int, Page]]:
@@ -458,7 +454,7 @@ class _Paging:
         if count:
             leaves = b"".join(self._ahead[:count])
             del self._ahead[:count]
-            yield place, Page(leaves, KeyMap.build(split_leaves(leaves)).root())
+            yield place, Page(leaves, KeyMap.of_leaves(split_leaves(leaves)).root())
 
     def _count(self, place: int, depth: int) -> int:
         """How many of the leaves ahead belong to the place."""
@@ -479,6 +475,12 @@ class _Paging:
             self._last = key
             self._ahead.append(key + value)
         return True
+
+
+def _holds(place: int, leaf: bytes) -> bool:
+    """Does the leaf's key begin with the prefix of the place?"""
+    depth = place.bit_length() - 1
+    return int.from_bytes(leaf[:8], "big") >> 64 - depth == place ^ 1 << depth
 
 
 def _is_overfull(page: KeyMap, place: int) -> bool:

@@ -5,11 +5,13 @@ from __future__ import annotations
 import os
 import tempfile
 from pathlib import Path
+from typing import Any
 
 import click
 
+from provenance.bench import bigmap
 from provenance.bench.running import Bench
-from provenance.bench.timing import machine, table
+from provenance.bench.timing import Figure, machine, table
 from provenance.cli.demo import choose_port, running
 from provenance.cli.options import database_option, now_seconds, random_bytes
 from provenance.cli.output import json_option, note, result, spoken_errors
@@ -28,10 +30,22 @@ from provenance.config import Settings
     show_default=True,
     help="Events per round of a bulk figure (thousands).",
 )
+@click.option(
+    "--map-subjects",
+    type=click.IntRange(min=1_000),
+    help="Measure the map with so many subjects instead, in a SQLite database of its own.",
+)
 @json_option
 @spoken_errors
-def bench(database: str | None, rounds: int, events: int, as_json: bool) -> None:
+def bench(
+    database: str | None, rounds: int, events: int, map_subjects: int | None, as_json: bool
+) -> None:
     """Measure capture, passports and verification on this machine, beside their ceilings."""
+    if map_subjects is not None:
+        with tempfile.TemporaryDirectory(prefix="provenance-bench-") as folder:
+            figures, facts = bigmap.measure(Path(folder), map_subjects, rounds, note)
+        _show("sqlite", figures, facts, as_json)
+        return
     with tempfile.TemporaryDirectory(prefix="provenance-bench-") as folder:
         settings = Settings.load(
             os.environ,
@@ -52,9 +66,13 @@ def bench(database: str | None, rounds: int, events: int, as_json: bool) -> None
                 say=note,
             )
             figures, facts = run.run()
+    _show(settings.database_url.partition(":")[0], figures, facts, as_json)
+
+
+def _show(database: str, figures: list[Figure], facts: dict[str, Any], as_json: bool) -> None:
     document = {
         "machine": machine(),
-        "database": settings.database_url.partition(":")[0],
+        "database": database,
         "figures": [figure.document() for figure in figures],
         "facts": facts,
     }

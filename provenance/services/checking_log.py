@@ -20,6 +20,7 @@ from merkle.checkpoint import Checkpoint
 from merkle.errors import TileError, TilePathError
 from merkle.hashing import HASH_SIZE, leaf_hash
 from merkle.keymap import KeyMap
+from merkle.mapnode import KEY_SIZE
 from merkle.pagemap import pages_of, split_leaves
 from merkle.tiles import (
     TILE_HEIGHT,
@@ -336,7 +337,7 @@ def compare_map_pages(
             raise DifferenceError("row", where, "none, the map has no such page", "a row")
         require_equal("leaves", where, page.leaves, row.leaves)
         require_equal("hash", where, page.hash, row.hash)
-        newest = max(states[key].index for key, _ in split_leaves(page.leaves))
+        newest = max(states[leaf[:KEY_SIZE]].index for leaf in split_leaves(page.leaves))
         if row.size not in sizes or row.size <= newest:
             raise DifferenceError(
                 "size that set it", where, f"a published one above {newest}", row.size

@@ -57,6 +57,9 @@ from provenance.storage.log import LogState, PendingUpload
 from provenance.storage.session import Connection
 from provenance.storage.tiles import LastSigned, TileMissingError, TileStore, read_tile
 
+_CACHED_PAGES = 8_192
+"""More than a batch touches, so that each page is read and compared once a batch: some 50 MB."""
+
 SIGNED = "the database's signed state (log_state)"
 PUBLISHED = "the database's publication"
 CHECKPOINT_FILE = "the published checkpoint file"
@@ -249,7 +252,7 @@ def _read_map(connection: Connection, position: Position) -> PageMap:
     are is the map head's word, which the log's signature covers.
     """
     with closing(mappages.read_hashes(connection)) as hashes:
-        keymap = PageMap.load(hashes, position.subjects)
+        keymap = PageMap.load(hashes, position.subjects, cached=_CACHED_PAGES)
     if keymap.root() != position.map_root:
         raise DamagedLogError(
             f"map of the stored pages at size {position.size}",

@@ -38,6 +38,30 @@ def test_a_short_run_has_every_figure_beside_its_ceiling() -> None:
     assert document["database"] == "sqlite"
 
 
+def test_a_run_about_a_small_map_has_its_figures_and_its_memory() -> None:
+    """The bench itself fails when a delta does not give the map, or a state is not the map's."""
+    environment = {k: v for k, v in os.environ.items() if not k.startswith("PROVENANCE_")}
+    command = [sys.executable, "-m", "provenance.cli", "bench", "--rounds", "2"]
+    done = subprocess.run(
+        [*command, "--map-subjects", "3000", "--json"],
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    document = json.loads(done.stdout)
+    figures = {figure["name"]: figure for figure in document["figures"]}
+    assert figures["map proof, page from the database"]["ceiling"]["value"] > 0
+    assert figures["a witness checks 256 links by their delta"]["ceiling"]["value"] > 0
+    assert figures["map delta and update of 256 links"]["rounds"] == 2
+    facts = document["facts"]
+    assert facts["subjects in the map"] == 3000
+    assert 100 < facts["pages of the map"] < 400
+    assert 10 < facts["peak memory of it with the map open, MB"] < 200
+    assert facts["bytes of a map delta of 256 links, 1/8 new"] > 50_000
+
+
 def test_medians_ranges_and_shares() -> None:
     quick = Figure("quick", "/s", (100.0, 400.0, 200.0)).under(400, "of something")
     slow = Figure("slow", "ms", (10.0,)).under(5, "of something")

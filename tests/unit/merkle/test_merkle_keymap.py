@@ -436,6 +436,20 @@ def test_malformed_tries_are_refused_by_reason():
             verify_transition(sha(b"root"), items, proof)
 
 
+def test_leaves_read_back_and_come_in_order():
+    entries = {sha(b"%d" % i): sha(b"v%d" % i) for i in range(50)}
+    whole = KeyMap.build(entries.items())
+    leaves = list(whole.leaves())
+    assert leaves == [key + value for key, value in sorted(entries.items())]
+    again = KeyMap.of_leaves(leaves)
+    assert (again.root(), len(again)) == (whole.root(), 50)
+    assert list(again.items()) == sorted(entries.items())
+    assert KeyMap.of_leaves([]).root() == EMPTY_ROOT
+    for wrong in ([leaves[1], leaves[0]], [leaves[0], leaves[0]], [*leaves[:9], leaves[3]]):
+        with pytest.raises(ArgumentError, match="stands out of order"):
+            KeyMap.of_leaves(wrong)
+
+
 def test_a_batch_hashes_each_touched_node_once(monkeypatch):
     import merkle.keymap as module  # noqa: PLC0415
 

@@ -165,9 +165,9 @@ def test_a_page_is_cut_when_it_overflows_and_its_row_goes() -> None:
     changes = paged.update([(sha("one more"), bytes(32))], store.read)
     assert changes.removed == [1]
     assert sorted(changes.pages) == [2, 3]
-    halves = [list(split_leaves(changes.pages[place].leaves)) for place in (2, 3)]
-    assert all(key[0] < 0x80 for key, _ in halves[0])
-    assert all(key[0] >= 0x80 for key, _ in halves[1])
+    halves = [split_leaves(changes.pages[place].leaves) for place in (2, 3)]
+    assert all(leaf[0] < 0x80 for leaf in halves[0])
+    assert all(leaf[0] >= 0x80 for leaf in halves[1])
     assert sum(map(len, halves)) == PAGE_LEAVES + 1
 
 
@@ -272,7 +272,7 @@ def test_a_page_that_is_not_the_one_is_refused() -> None:
     (place,) = {
         place
         for place, leaves in store.pages.items()
-        if any(one == key for one, _ in split_leaves(leaves))
+        if any(leaf[:32] == key for leaf in split_leaves(leaves))
     }
     good = store.pages[place]
     other = next(leaves for one, leaves in store.pages.items() if one != place)
@@ -282,6 +282,9 @@ def test_a_page_that_is_not_the_one_is_refused() -> None:
         (good[:-64], "expected the hash"),
         (good[:40] + bytes([good[40] ^ 1]) + good[41:], "expected the hash"),
         (other, "keys that belong elsewhere"),
+        (good[64:128] + good[:64] + good[128:], "stands out of order"),
+        (good[:64] + good, "stands out of order"),
+        (other[:64] + good if other < good else good + other[:64], "keys that belong elsewhere"),
         (b"", "expected the hash"),
     ]:
         fresh = PageMap.load(store.hashes.items(), len(whole))
