@@ -163,10 +163,10 @@ class Platform:
             settings.database_url, timeout_ms=settings.database_timeout_ms
         )
         self.tiles = DirectoryTileStore(settings.tiles)
-        # Made here, not when first used: threads that ask at once would each load a map.
+        # Made here, not when first used: threads that ask at once would each load the hashes.
         proposal = Proposal(policy.format(), read_succession(settings.data))
         self.prover = Prover(self.database, self.tiles, self.origin, proposal)
-        """Builds passports; holds the map of the published log in memory once asked."""
+        """Builds passports; holds the hashes above the map's pages once asked."""
         self.forks = ForkWatch(
             self.database,
             self.tiles,
