@@ -509,7 +509,7 @@ class _RememberingReader:
 
 def _wrong_map(connection: Connection, head: MapHead, root: bytes) -> Exception:
     """Why the stored pages do not make the map of the map head."""
-    if mappages.is_unpaged(connection):
+    if mappages.is_behind(connection):
         return UnavailableError(
             "log-moving",
             "the map of this log is being cut into pages, once, after an upgrade",

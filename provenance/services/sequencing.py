@@ -358,14 +358,14 @@ class Sequencer:
         return None
 
     def _fill_pages(self) -> None:
-        """Once, after an upgrade: pages for a published map that has leaves and no pages yet."""
+        """Once, after an upgrade: pages for a published map whose leaves have none yet."""
         with self._database.read() as connection:
-            if not mappages.is_unpaged(connection):
+            if not mappages.is_behind(connection):
                 return
         with self._database.write() as connection:
             self._renew(connection)
             publication = log.read_publication(connection)
-            if publication is not None and mappages.is_unpaged(connection):
+            if publication is not None and mappages.is_behind(connection):
                 mappages.fill(connection, publication.size)
 
     def _sequence(self) -> Published | None:

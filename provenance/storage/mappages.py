@@ -15,7 +15,7 @@ from collections.abc import Generator, Sequence
 from contextlib import closing
 from itertools import islice
 
-from sqlalchemy import Connection, delete, func, insert, literal, select, text
+from sqlalchemy import Connection, delete, func, insert, select, text
 from sqlalchemy.dialects.sqlite import insert as insert_sqlite
 
 from merkle.pagemap import Page, PageChanges, pages_of
@@ -92,19 +92,22 @@ _UPSERT_POSTGRESQL = text(
 )
 
 
-def is_unpaged(connection: Connection) -> bool:
-    """Are there leaves and no pages? So the database of the revision before is found."""
-    return (
-        connection.scalar(select(literal(1)).select_from(map_leaves).limit(1)) is not None
-        and connection.scalar(select(literal(1)).select_from(map_pages).limit(1)) is None
-    )
+def is_behind(connection: Connection) -> bool:
+    """Do the pages not know of leaves that were published?
+
+    So it is after an upgrade from the revision that had none, and after that revision ran again for
+    a while: every publication of ours that sets leaves sets pages. Both answers come from indexes.
+    """
+    newest = connection.scalar(select(func.max(map_leaves.c.size))) or 0
+    return newest > (connection.scalar(select(func.max(map_pages.c.size))) or 0)
 
 
 def fill(connection: Connection, size: int) -> None:
-    """Make every page out of the stored leaves, as those of the checkpoint of `size` entries.
+    """Make every page anew out of the stored leaves, as those of the checkpoint of `size` entries.
 
     Streaming: memory does not depend on the number of leaves.
     """
+    connection.execute(delete(map_pages))
     with closing(stream_values(connection)) as values:
         pages = pages_of(values)
         while some := list(islice(pages, _MAX_PLACES)):

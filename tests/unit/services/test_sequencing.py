@@ -333,6 +333,30 @@ def test_a_map_without_pages_gets_them_when_the_sequencer_starts(ledger: Ledger)
     assert len(prover.passport("none")["subjects"]) == 1
 
 
+def test_pages_that_lag_behind_the_leaves_are_made_anew(ledger: Ledger) -> None:
+    """The revision before ran again for a while: it published, and set leaves alone."""
+    sequencer = ledger.sequencer()
+    sequencer.run_once()
+    ledger.accept(*(str(n) for n in range(100)))
+    sequencer.run_once()
+    prover = Prover(ledger.database, ledger.tiles, ORIGIN)
+    prover.passport("none")
+    with ledger.database.write() as connection:
+        connection.exec_driver_sql("CREATE TABLE kept AS SELECT * FROM map_pages")
+    ledger.accept(*(str(n) for n in range(50, 200)))
+    sequencer.run_once()
+    sequencer.release()
+    with ledger.database.write() as connection:
+        connection.exec_driver_sql("DELETE FROM map_pages")
+        connection.exec_driver_sql("INSERT INTO map_pages SELECT * FROM kept")
+        connection.exec_driver_sql("DROP TABLE kept")
+    with pytest.raises(UnavailableError, match="being cut into pages"):
+        prover.passport("none")
+    assert ledger.sequencer().start()
+    check_published(ledger)
+    prover.passport("none")
+
+
 def test_an_upgrade_is_no_way_around_a_damaged_map(ledger: Ledger) -> None:
     sequencer = ledger.sequencer()
     sequencer.run_once()

@@ -76,16 +76,20 @@ def test_many_pages_in_one_call(database: Database) -> None:
         assert mappages.count_pages(connection) == 1
 
 
-def test_pages_are_made_out_of_leaves_once(database: Database) -> None:
+def test_pages_are_made_out_of_leaves_when_they_lack_some(database: Database) -> None:
     states = {
         sha(str(n)): SubjectState(1, sha(f"{n}"), Edge(1, (sha(f"{n}"),)), n) for n in range(3_000)
     }
     with database.write() as connection:
-        assert not mappages.is_unpaged(connection), "no leaves, no pages"
-        keymap.write_states(connection, states, 5)
-        assert mappages.is_unpaged(connection)
+        assert not mappages.is_behind(connection), "no leaves, no pages"
+        keymap.write_states(connection, dict(list(states.items())[:40]), 3)
+        assert mappages.is_behind(connection)
+        mappages.fill(connection, 3)
+        assert not mappages.is_behind(connection)
+        keymap.write_states(connection, states, 9)  # by code that knows of no pages
+        assert mappages.is_behind(connection)
         mappages.fill(connection, 9)
-        assert not mappages.is_unpaged(connection)
+        assert not mappages.is_behind(connection)
     values = sorted((key, state.value) for key, state in states.items())
     expected = dict(pages_of(values))
     with database.read() as connection:
