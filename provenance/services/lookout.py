@@ -20,7 +20,8 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 from provenance.domain.errors import Refusal
@@ -34,6 +35,7 @@ from provenance.services.witnessing import (
     ask_for_checkpoint,
 )
 from provenance.storage import log
+from provenance.storage.errors import StorageError
 from provenance.storage.session import Database
 
 _logger = logging.getLogger(__name__)
@@ -179,19 +181,30 @@ class Oversight:
 
     def listen(self) -> None:
         """Take in what others have answered. Raises SequencerRefusalError."""
-        for seen in self._lookout.take():
-            if seen.alarm is not None:
-                self._witnesses.set_aside(seen.alarm)
-            elif seen.trouble is not None:
-                _logger.warning("sequencer: no word of what it holds: %s", seen.trouble)
-            elif self._accept(seen):
-                self._heard.add(seen.place)
+        with self._asking_anew_after_an_outage():
+            for seen in self._lookout.take():
+                if seen.alarm is not None:
+                    self._witnesses.set_aside(seen.alarm)
+                elif seen.trouble is not None:
+                    _logger.warning("sequencer: no word of what it holds: %s", seen.trouble)
+                elif self._accept(seen):
+                    self._heard.add(seen.place)
         self.hear_alarms()
 
     def hear_alarms(self) -> None:
         """What witnesses answered that no honest log can get. Raises SequencerRefusalError."""
-        for alarm in self._witnesses.take_alarms():
-            self._hear(alarm)
+        with self._asking_anew_after_an_outage():
+            for alarm in self._witnesses.take_alarms():
+                self._hear(alarm)
+
+    @contextmanager
+    def _asking_anew_after_an_outage(self) -> Iterator[None]:
+        """What was said and could not be judged or kept must be said again before we sign more."""
+        try:
+            yield
+        except StorageError:
+            self.forget()
+            raise
 
     def _accept(self, seen: Seen) -> bool:
         """Does a place's answer say what it holds? Raises SequencerRefusalError if that is bad."""
@@ -220,6 +233,8 @@ class Oversight:
         """
         try:
             finding = self._watch.receive(note, place)
+        except StorageError:  # an outage is a refusal too, but never a verdict on what was shown
+            raise
         except Refusal as error:
             _logger.warning("sequencer: what %s shows is not understood: %s", place, error)
             return None

@@ -9,6 +9,8 @@ from merkle.policy import Group, Log, Policy, Witness
 from provenance.client.witness import HttpMirror, HttpWitness
 from provenance.services.sequencing import ClockCosigning, Sequencer
 from provenance.services.witnessing import Witnesses, make_feeders
+from provenance.storage.session import Database
+from provenance.storage.tiles import LastSigned, TileStore
 from tests.support.builders import ORIGIN
 from tests.support.ledger import COSIGNER, SIGNER, Ledger
 from tests.support.witness_habits import SPECIFICATION, Habits, Served, TestWitness, served
@@ -54,8 +56,19 @@ class Overseen:
             quorum="enough",
         )
 
-    def sequencer(self, holder: str = "test", policy: Policy | None = None) -> Sequencer:
-        """A sequencer with witnesses and mirrors of its own, stopped with the stack."""
+    def sequencer(
+        self,
+        holder: str = "test",
+        policy: Policy | None = None,
+        *,
+        database: Database | None = None,
+        tiles: TileStore | None = None,
+        last_signed: LastSigned | None = None,
+    ) -> Sequencer:
+        """A sequencer with witnesses and mirrors of its own, stopped with the stack.
+
+        Its stores are the ledger's unless others are given.
+        """
         ledger, policy = self.ledger, policy or self.policy
         feeders = make_feeders(
             policy, lambda url: HttpWitness(url, timeout_ms=TIMEOUT_MS), ledger.clock
@@ -63,9 +76,9 @@ class Overseen:
         witnesses = Witnesses(feeders, ledger.clock)
         self.stack.callback(witnesses.stop)
         return Sequencer(
-            ledger.database,
-            ledger.tiles,
-            ledger.last_signed,
+            database or ledger.database,
+            tiles or ledger.tiles,
+            last_signed or ledger.last_signed,
             signers=[SIGNER],
             policy=policy,
             cosigners=(ClockCosigning(COSIGNER, ledger.clock),),
