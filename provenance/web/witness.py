@@ -234,8 +234,11 @@ def _read_body(environ: dict[str, Any], seconds: float) -> bytes | Answer:
     # A body without a length (chunked) ends where the server says, if it says so.
     chunked = environ.get("wsgi.input_terminated") and not environ.get("CONTENT_LENGTH")
     most = MAX_BODY_BYTES + 1 if chunked else int(length)
-    with hanging_up(environ.get("gunicorn.socket"), seconds):
-        body: bytes = environ["wsgi.input"].read(most) if most else b""
+    try:
+        with hanging_up(environ.get("gunicorn.socket"), seconds):
+            body: bytes = environ["wsgi.input"].read(most) if most else b""
+    except Exception:  # the server's own words for broken chunks and lost connections
+        return _reason(400, "the body cannot be read", Connection="close")
     if len(body) > MAX_BODY_BYTES:
         return _reason(413, f"a request has at most {MAX_BODY_BYTES} bytes", Connection="close")
     if not chunked and len(body) < most:

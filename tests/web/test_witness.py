@@ -160,6 +160,13 @@ def test_a_body_that_breaks_off_is_malformed(witness: WitnessProcess, log: TileL
     assert b"ended after" in answer
 
 
+@pytest.mark.parametrize("chunks", [b"zz\r\nab\r\n", b"5\r\nabcdefgh\r\n0\r\n\r\n", b"5\r\nab"])
+def test_broken_chunks_are_malformed(witness: WitnessProcess, chunks: bytes) -> None:
+    answer = raw(witness, post("Transfer-Encoding: chunked", chunks))
+    assert answer.startswith(b"HTTP/1.1 400 ")
+    assert "Traceback" not in witness.messages
+
+
 def test_a_coded_body_is_refused(witness: WitnessProcess) -> None:
     answer = raw(witness, post("Content-Encoding: gzip\r\nContent-Length: 3", b"abc"))
     assert answer.startswith(b"HTTP/1.1 415 ")
