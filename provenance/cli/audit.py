@@ -203,6 +203,7 @@ def in_words(found: AuditReport) -> str:
         if len(group) > _MOST_DIFFERENCES:
             lines.append(f"and {len(group) - _MOST_DIFFERENCES:,} more ({kept}); --json has all")
     lines += [f"FORK: evidence in {path}" for path in found.forks]
+    lines += [f"the log's key was passed on; pinned from now on: {key}" for key in found.succeeded]
     if found.unreachable is not None:
         lines.append(f"COULD NOT LOOK: {found.unreachable}")
     if found.exit_status == 0:

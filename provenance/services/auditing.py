@@ -6,7 +6,8 @@
 
 One run goes from where the last one ended to the checkpoint that is published now:
 
-1. the checkpoint: signed and cosigned as the policy demands, not in the future, not too old;
+1. the checkpoint: signed and cosigned as the policy demands (by a key that a pinned key passed on
+   to as well, which is then pinned too), not in the future, not too old;
 2. against the one held before: it continues it, or evidence of a fork is kept
    (:mod:`.auditing_forks`) and the new branch is not followed;
 3. its entries, bundle by bundle, against its tiles at every level (:mod:`.auditing_tree`), into
@@ -34,13 +35,14 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Final
+from urllib.parse import quote
 
 from merkle.errors import PolicyError
 from merkle.policy import Policy
 from merkle.tiles import TILE_HEIGHT, TILE_WIDTH, TileAddress, encode_bundle
 from merkle.witness import checkpoint_path
 from provenance.domain import canonical
-from provenance.domain.canonical import Base64Error, MalformedJsonError
+from provenance.domain.canonical import MAX_BUNDLE_BYTES, Base64Error, MalformedJsonError
 from provenance.domain.delta import delta_path
 from provenance.domain.errors import DomainError
 from provenance.domain.fork import read_fork
@@ -50,6 +52,8 @@ from provenance.domain.log_source import (
     LogUnreachableError,
 )
 from provenance.domain.moments import format_seconds
+from provenance.domain.party import operator_uri
+from provenance.domain.passport import PassportError, read_passport
 from provenance.domain.wire import FormError
 from provenance.services.auditing_ahead import Ahead
 from provenance.services.auditing_entries import Findings, Replay
@@ -76,6 +80,7 @@ from provenance.verify.checkpoints import (
     verify_lines,
 )
 from provenance.verify.refusal import RefusedError
+from provenance.verify.succession import accept_successors
 
 _BUNDLES_AHEAD: Final = 4
 _MAP_HEAD: Final = b"prov/map-head/v1\n"
@@ -151,7 +156,8 @@ class AuditReport:
 
     `size` entries are taken, `sealed` of them with their seals; `counts` are since the beginning.
     `kept` and `passing` are (what, where, expected, found). `forks` are files of evidence,
-    `unreachable` says why the log could not be read to the end.
+    `unreachable` says why the log could not be read to the end, `succeeded` are keys that a pinned
+    key of the log passed on to and that are pinned from now on.
     """
 
     url: str
@@ -166,6 +172,7 @@ class AuditReport:
     passing: tuple[Found, ...]
     forks: tuple[Path, ...]
     unreachable: str | None
+    succeeded: tuple[str, ...] = ()
 
     @property
     def is_good(self) -> bool:
@@ -200,6 +207,7 @@ class AuditReport:
             "differences": differences,
             "forks": [str(path) for path in self.forks],
             "unreachable": self.unreachable,
+            "succeeded": list(self.succeeded),
         }
 
 
@@ -247,6 +255,7 @@ class _Run:
         self._unreachable: list[str] = []
         self._published: Published | None = None
         self._as_of: int | None = None
+        self._succeeded: tuple[str, ...] = ()
         self._place, self._held = _read_held(self._directory, self._policy)
 
     def run(self) -> AuditReport:
@@ -282,6 +291,7 @@ class _Run:
             passing=tuple(dict.fromkeys(self._findings.passing)),
             forks=tuple(self._directory.forks()),
             unreachable="; ".join(self._unreachable) or None,
+            succeeded=self._succeeded,
         )
 
     # 1 and 2: the checkpoint
@@ -304,8 +314,7 @@ class _Run:
     def _open(self, note: bytes) -> State:
         text = note.decode("utf-8", "replace")
         try:
-            published = verify_lines(text, read_checkpoint(text, self._policy), self._policy)
-            require_quorum(published, self._policy)
+            published = self._judge(text)
         except RefusedError as error:
             raise DifferenceError(
                 "checkpoint",
@@ -321,6 +330,40 @@ class _Run:
         self._published = published
         self._judge_time(published)
         return State(text, checkpoint)
+
+    def _judge(self, text: str) -> Published:
+        """Steps 4 to 7 of docs/formats.md section 10; raises RefusedError."""
+        checkpoint = read_checkpoint(text, self._policy)
+        try:
+            published = verify_lines(text, checkpoint, self._policy)
+        except RefusedError:
+            if not self._follow_succession(checkpoint.origin):
+                raise
+            published = verify_lines(text, checkpoint, self._policy)
+        require_quorum(published, self._policy)
+        return published
+
+    def _follow_succession(self, origin: str) -> bool:
+        """Take over the keys to which the pinned ones passed the log on, and pin them too.
+
+        The notes stand in every passport; the operator's is one that each log has. They are judged
+        by the pinned keys alone, so it does not matter that the passport is not.
+        """
+        path = f"api/v1/subjects/{quote(operator_uri(origin), safe='')}/passport"
+        try:
+            passport = read_passport(self._source.read(path, MAX_BUNDLE_BYTES))
+            accepted = accept_successors(passport.succession, origin, self._policy)
+        except (LogFileMissingError, LogMalformedError, PassportError, RefusedError):
+            return False
+        if not accepted.places:
+            return False
+        known = set(self._policy.logs)
+        self._succeeded = tuple(
+            log.key.format() for log in accepted.policy.logs if log not in known
+        )
+        self._policy = self._auditor.policy = accepted.policy
+        self._directory.write_policy(accepted.policy.format().encode("utf-8", "surrogateescape"))
+        return True
 
     def _judge_time(self, published: Published) -> None:
         """Too old or from the future is a difference, and no reason not to go on."""

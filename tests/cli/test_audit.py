@@ -2,20 +2,30 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
+import pty
 import signal
 import sqlite3
+import struct
 import subprocess
 import sys
+import termios
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
+from click.testing import CliRunner
+
+from merkle.note import parse_note
+from provenance import rollover
+from provenance.cli import main
 from provenance.cli.audit import in_words, printable
 from provenance.client.log_reader import LogReader
 from provenance.services.auditing import AuditReport
@@ -23,7 +33,7 @@ from provenance.storage.tiles import DirectoryTileStore
 from tests.cli.conftest import Terminal
 from tests.support.builders import Actor, item_event
 from tests.support.forged_log import Altered, ForgedLog, flipped
-from tests.support.processes import serve
+from tests.support.processes import serve, until
 from tests.support.served import Served, serving
 
 
@@ -175,6 +185,70 @@ def test_it_follows_until_it_is_interrupted(terminal: Terminal) -> None:
         process.kill()
     assert process.returncode == 0, said
     assert "Interrupted; the next run goes on from here." in said
+
+
+def test_the_logs_key_passed_on_is_followed_and_pinned(tmp_path: Path) -> None:
+    state, data = tmp_path / "state", tmp_path / "data"
+
+    def audit(url: str, status: int, *more: str | Path) -> dict[str, Any]:
+        words = ["audit", url, "--state", state, "--json", *more]
+        result = CliRunner().invoke(main, [*map(str, words)])
+        assert result.exit_code == status, result.output
+        return dict(json.loads(result.stdout))
+
+    with serving(data) as served:
+        assert audit(served.url, 0)["succeeded"] == []
+        origin, settings = served.origin, served.settings
+        old = (state / "policy.txt").read_bytes()
+    done = rollover.succeed(settings)
+    with serving(data) as served:
+        served.party("between")
+        until(lambda: len(parse_note(served.platform.prover.published()[1]).signatures) == 3)
+        assert audit(served.url, 0)["succeeded"] == []  # the pinned key signs as well
+    rollover.retire(settings)
+    with serving(data) as served:
+        served.party("after")
+        until(lambda: len(parse_note(served.platform.prover.published()[1]).signatures) == 2)
+        lost = Altered(
+            LogReader(served.url),
+            {f"api/v1/subjects/https%3A%2F%2F{quote(origin, safe='')}/passport": without_notes},
+        )
+        with answering(lost, []) as url:
+            (found,) = audit(url, 1)["differences"]
+        assert found["found"].startswith("checkpoint-signature")
+        assert (state / "policy.txt").read_bytes() == old
+        report = audit(served.url, 0)
+        assert report["succeeded"] == [done.new.format()]
+        assert report["size"] == report["published"]
+        assert done.new.format() in (state / "policy.txt").read_text()
+        again = audit(served.url, 0)
+        assert again["succeeded"] == []
+        assert again["size"] == again["sealed"]
+
+
+def without_notes(data: bytes) -> bytes:
+    """A passport that does not carry how the log's key was passed on."""
+    bundle = json.loads(data)
+    del bundle["succession"]
+    return json.dumps(bundle).encode()
+
+
+def test_on_a_terminal_there_are_bars(tmp_path: Path) -> None:
+    with serving(tmp_path / "platform") as served:
+        terminal, inside = pty.openpty()
+        fcntl.ioctl(inside, termios.TIOCSWINSZ, struct.pack("HHHH", 24, 100, 0, 0))
+        command = [sys.executable, "-m", "provenance.cli", "audit", served.url]
+        command += ["--state", str(tmp_path / "state")]
+        process = subprocess.Popen(command, stdout=inside, stderr=inside)
+        os.close(inside)
+        shown = b""
+        with suppress(OSError):  # which is how a terminal says that nobody writes to it any more
+            while data := os.read(terminal, 65_536):
+                shown += data
+        os.close(terminal)
+        assert process.wait(60) == 0, shown
+    for what in (b"entries: 100%", b"seals: 100%"):
+        assert what in shown
 
 
 def fill(served: Served) -> None:
