@@ -15,10 +15,7 @@ from provenance.bench.browser import BrowserMissingError, verify_in_chromium
 from provenance.bench.ceilings import Ceilings
 from provenance.bench.timing import Figure, duration, rate
 from provenance.client.api import Api
-from provenance.client.party_events import Registrar
-from provenance.client.sealing import Random, SealedBatch, Signer, seal_events
-from provenance.crypto.signing import PrivateKey, load_key
-from provenance.domain.party_events import operator_uri
+from provenance.client.sealing import Random, SealedBatch, seal_events
 from provenance.verify import verify_bundle
 
 Say = Callable[[str], None]
@@ -47,16 +44,7 @@ class Bench:
         self._clock = clock
         self._random = random
         self._say = say
-        self._signer = self._enrol()
-
-    def _enrol(self) -> Signer:
-        origin = str(self._api.log()["origin"])
-        registrar = Registrar(self._api, self._clock(), self._random)
-        signer = Signer(origin, workload.PARTY, PrivateKey.generate(self._random))
-        registrar.register(signer, {"en": "Benchmark"})
-        operator = load_key(self._data / "keys" / "operator.key")
-        registrar.accredit(Signer(origin, operator_uri(origin), operator), signer.party, "brand")
-        return signer
+        self._signer = workload.enrol(api, data, clock(), random)
 
     def run(self) -> tuple[list[Figure], dict[str, Any]]:
         """All figures, each beside its ceiling, and plain facts such as the bundle's size."""

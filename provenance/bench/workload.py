@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
+from provenance.client.api import Api
+from provenance.client.party_events import Registrar
 from provenance.client.sealing import (
     Random,
     SealedBatch,
@@ -12,11 +15,24 @@ from provenance.client.sealing import (
     seal_events,
     sign_event,
 )
+from provenance.crypto.signing import PrivateKey, load_key
 from provenance.domain.moments import format_ledger_time
+from provenance.domain.party_events import operator_uri
 
 _START_MS = 1_748_736_000_000  # 2025-06-01T00:00:00Z
 PARTY = "https://id.gs1.org/417/9521234999997"
 _CONTEXT = "https://ref.gs1.org/standards/epcis/2.0.0/epcis-context.jsonld"
+
+
+def enrol(api: Api, data: Path, now: int, random: Random) -> Signer:
+    """The benchmark's party, registered and accredited; `data` holds the operator's key."""
+    origin = str(api.log()["origin"])
+    registrar = Registrar(api, now, random)
+    signer = Signer(origin, PARTY, PrivateKey.generate(random))
+    registrar.register(signer, {"en": "Benchmark"})
+    operator = load_key(data / "keys" / "operator.key")
+    registrar.accredit(Signer(origin, operator_uri(origin), operator), signer.party, "brand")
+    return signer
 
 
 def event(number: int, subject: str) -> dict[str, Any]:

@@ -21,6 +21,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
 from types import FrameType
+from typing import IO
 
 import click
 
@@ -184,8 +185,10 @@ def _bracketed(host: str) -> str:
     return f"[{host}]" if ":" in host else host
 
 
-def spawn(command: list[str], env: Mapping[str, str]) -> subprocess.Popen[bytes]:
-    """A process of ours that never outlives this one."""
+def spawn(
+    command: list[str], env: Mapping[str, str], output: IO[bytes] | None = None
+) -> subprocess.Popen[bytes]:
+    """A process of ours that never outlives this one; what it says goes to `output`, if given."""
     # A session of its own: Ctrl-C on the terminal reaches the supervisor alone, which then ends the
     # children in order. Should the supervisor be killed outright, the kernel ends them (Linux).
     return subprocess.Popen(  # noqa: S603  our own interpreter, arguments from checked settings
@@ -193,6 +196,8 @@ def spawn(command: list[str], env: Mapping[str, str]) -> subprocess.Popen[bytes]
         env=env,
         cwd=ROOT,  # where app.py lies; a file of that name where the operator stands is not ours
         stdin=subprocess.DEVNULL,
+        stdout=output,
+        stderr=output,
         start_new_session=True,
         preexec_fn=_die_with_parent(),  # noqa: PLW1509  no thread of ours runs yet
     )
