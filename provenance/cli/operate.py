@@ -51,9 +51,15 @@ def init(
 @click.command()
 @data_option
 @database_option
+@click.option(
+    "--write-deltas",
+    is_flag=True,
+    help="Write map deltas that are missing, once all else fits: for logs begun before there were "
+    "any.",
+)
 @json_option
 @errors_end_with(2)
-def fsck(data: Path, database: str | None, as_json: bool) -> None:
+def fsck(data: Path, database: str | None, write_deltas: bool, as_json: bool) -> None:
     """Re-derive every hash, link, seal, map root and checkpoint from stored bytes.
 
     Exit status 0 all fits, 1 a difference (the first one is named exactly), 2 it could not look.
@@ -61,14 +67,24 @@ def fsck(data: Path, database: str | None, as_json: bool) -> None:
     platform = Platform.open(Settings.load(os.environ, data=data, database=database))
     try:
         with progress(None, "fsck", unit=" checks") as advance:
-            report = check(platform, advance)
+            if write_deltas:
+                # Nothing is written for ever out of bytes that are not known to be the log's.
+                report = check(platform, advance, lambda _path, _data: None)
+                if report.is_good:
+                    report = check(platform, advance, platform.tiles.write_immutable)
+            else:
+                report = check(platform, advance)
     finally:
         platform.close()
     result(report.to_json(), in_words(report), as_json)
     sys.exit(0 if report.is_good else 1)
 
 
-def check(platform: Platform, advance: Callable[[int], None]) -> FsckReport:
+def check(
+    platform: Platform,
+    advance: Callable[[int], None],
+    missing: Callable[[str, bytes], None] | None = None,
+) -> FsckReport:
     """`services.checking.fsck` over an installation, its steps counted for a progress bar."""
     counted: dict[str, int] = {}
 
@@ -85,6 +101,7 @@ def check(platform: Platform, advance: Callable[[int], None]) -> FsckReport:
         last_signed=LastSigned(platform.settings.keys / "last-signed"),
         cosigners=[key for key in witnesses if key.kind == KIND_COSIGNATURE],
         progress=told,
+        missing=missing,
     )
 
 

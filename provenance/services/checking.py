@@ -35,6 +35,7 @@ from provenance.domain.party import operator_uri
 from provenance.services.checking_log import (
     DifferenceError,
     LogReplay,
+    MissingDelta,
     Signed,
     compare_leftovers,
     compare_map_leaves,
@@ -110,13 +111,16 @@ def fsck(
     last_signed: LastSigned | None = None,
     cosigners: Sequence[VerifierKey] = (),
     progress: Progress | None = None,
+    missing: MissingDelta | None = None,
 ) -> FsckReport:
     """Check everything. `vkey` is the log's; lines by `cosigners` are verified where they stand.
 
-    Raises errors of the stores (a database that is away is not a difference).
+    With `missing`, a map delta that is absent is no difference, and is told to it. Raises errors of
+    the stores (a database that is away is not a difference).
     """
     checked: Counter[str] = Counter()
     check = _Check(tiles, origin, [note_verifier(key) for key in (vkey, *cosigners)], checked)
+    check.missing = missing
     check.progress = progress
     check.files[CHECKPOINT_FILE] = tiles.read_checkpoint()
     check.files[LAST_SIGNED] = None if last_signed is None else last_signed.read()
@@ -137,6 +141,7 @@ class _Check:
     ) -> None:
         self.files: dict[str, bytes | None] = {}
         self.progress: Progress | None = None
+        self.missing: MissingDelta | None = None
         self.streams = ExitStack()
         self._tiles = tiles
         self._origin = origin
@@ -209,7 +214,11 @@ class _Check:
     ) -> None:
         published = 0 if publication is None else publication.size
         replay = LogReplay(
-            self._tiles, self._stream(audit.stream_log, connection), signed, self.tally
+            self._tiles,
+            self._stream(audit.stream_log, connection),
+            signed,
+            self.tally,
+            self.missing,
         )
         replay.replay_published(published)
         heads = [head.index for head in replay.heads]

@@ -42,6 +42,9 @@ from provenance.storage.tiles import TileMissingError, TileStore, cut, read_tile
 Tally = Callable[[str, int], None]
 """``tally(what, count)``: so many more of these were checked."""
 
+MissingDelta = Callable[[str, bytes], None]
+"""``missing(path, data)``: a published map delta is absent; these are its bytes."""
+
 
 class DifferenceError(DomainError):
     """Two things that must be equal are not: the end of a check."""
@@ -86,7 +89,9 @@ class LogReplay:
         rows: Iterator[SequencedLink],
         signed: Sequence[Signed],
         tally: Tally,
+        missing: MissingDelta | None = None,
     ) -> None:
+        """`missing` is told of absent map deltas; without it, one is a difference."""
         self.index = 0
         self.states: dict[bytes, SubjectState] = {}
         self.heads: list[MapHead] = []
@@ -95,6 +100,7 @@ class LogReplay:
         self._signed = signed
         self._sizes = frozenset(one.checkpoint.size for one in signed)
         self._tally = tally
+        self._missing = missing
         self._edge = Edge()
         self._keymap = KeyMap()
         # Of the batch that is gone through, by key: the state before it of every subject that a
@@ -231,6 +237,10 @@ class LogReplay:
             found = self._store.read(path)
         except TileMissingError as error:
             if self.index >= self._published:
+                return
+            if self._missing is not None:
+                self._missing(path, delta.encode())
+                self._tally("map deltas that were missing", 1)
                 return
             raise DifferenceError("file", path, "a map delta", "nothing") from error
         _require_same_bytes(path, delta.encode(), found)

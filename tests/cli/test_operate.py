@@ -159,8 +159,26 @@ DAMAGE: dict[str, tuple[Callable[[Path], None], str]] = {
     "a head": (flip_row("subjects", "head", 5), "subject"),
     "a party": (flip_row("parties", "state", 30), "party"),
     "the map": (flip_row("map_leaves", "head", 1), "map"),
+    "a page of the map": (flip_row("map_pages", "leaves", 50), "map page"),
+    "a map delta": (flip_file("log/map/delta/*", 40), "map/delta/"),
     "a disclosure": (flip_row("disclosures", "text", 20), ""),
 }
+
+
+def test_fsck_writes_map_deltas_only_when_all_else_fits(copied: Path) -> None:
+    deltas = sorted((copied / "log" / "map" / "delta").iterdir())
+    good = [path.read_bytes() for path in deltas]
+    for path in deltas:
+        path.unlink()
+    flip_row("map_leaves", "head", 1)(copied)
+    run("fsck", "--data", copied, "--write-deltas", status=1)
+    assert not any(path.exists() for path in deltas)
+    flip_row("map_leaves", "head", 1)(copied)  # as it was
+    report = json.loads(run("fsck", "--data", copied, "--json", status=1).stdout)
+    assert report["difference"]["found"] == "nothing"
+    run("fsck", "--data", copied, "--write-deltas")
+    assert [path.read_bytes() for path in deltas] == good
+    run("fsck", "--data", copied)
 
 
 @pytest.mark.parametrize("name", DAMAGE)

@@ -208,6 +208,26 @@ def test_a_map_delta_is_compared_before_its_batch_is_published(ledger: Ledger) -
     assert check(ledger).checked["map deltas"] == 4
 
 
+def test_missing_map_deltas_can_be_written_again(ledger: Ledger) -> None:
+    """A log that was begun before there were deltas: told, and what is told is the right one."""
+    deltas = [path for path in ledger.tiles.paths() if path.startswith("map/")]
+    good = {path: ledger.tiles.read(path) for path in deltas}
+    for path in deltas[1:]:
+        (ledger.root / "log" / path).unlink()
+    told: dict[str, bytes] = {}
+    report = check(ledger, missing=told.__setitem__)
+    assert report.is_good
+    assert told == {path: good[path] for path in deltas[1:]}
+    assert report.checked["map deltas that were missing"] == 3
+    assert report.checked["map deltas"] == 1
+    assert found(check(ledger))[0] == "file"
+    check(ledger, missing=ledger.tiles.write_immutable)
+    assert check(ledger).checked["map deltas"] == 4
+    altered = ledger.root / "log" / deltas[0]
+    altered.write_bytes(good[deltas[0]] + b"x")
+    assert found(check(ledger, missing=told.__setitem__))[1] == deltas[0]
+
+
 def check_paths(ledger: Ledger) -> list[str]:
     """All files but the newest map delta."""
     newest = max(path for path in ledger.tiles.paths() if path.startswith("map/"))
