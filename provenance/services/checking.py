@@ -8,7 +8,8 @@ Nothing that is stored is believed, our own columns least of all. In this order:
    database, map heads and the deltas beside them, tiles at every level, the roots of all those
    checkpoints, older partial files, the stored leaves and pages of the map;
 3. the chains, then uploads with seals, events and links, parties, disclosures
-   (:mod:`provenance.services.checking_records`).
+   (:mod:`provenance.services.checking_records`);
+4. the database's own check of its file, where it has one (SQLite): indexes that were not used here.
 
 A difference ends the check: what comes after it often only repeats it. The report names what,
 where, expected and found, and counts what was good until then. Nothing is written, and nothing is
@@ -161,6 +162,8 @@ class _Check:
         elif signed:
             raise DifferenceError("signed state", SIGNED, str(signed[0].checkpoint), "none")
         self._check_records(connection)
+        if (broken := audit.find_broken_file(connection)) is not None:
+            raise DifferenceError("integrity", "the database's file", "ok", broken)
 
     def tally(self, what: str, count: int) -> None:
         """Count good things, and say so."""

@@ -172,6 +172,19 @@ def stream_chains(connection: Connection) -> Generator[ChainRow, None, None]:
     return _stream(connection, query, ChainRow)
 
 
+def find_broken_file(connection: Connection) -> str | None:
+    """What SQLite itself finds wrong with its file, or None.
+
+    None on PostgreSQL, whose own means (checksums, amcheck) are its administrator's. Our queries
+    look at rows; an index that none of them happens to use may be broken all the same, and would
+    mislead the next query that uses it.
+    """
+    if connection.dialect.name != "sqlite":
+        return None
+    answer = str(connection.exec_driver_sql("PRAGMA integrity_check(1)").scalar_one())
+    return None if answer == "ok" else answer
+
+
 def count_orphans(connection: Connection) -> tuple[int, int]:
     """How many links belong to no subject or to no upload, and how many events to no upload."""
     lost_links = (
