@@ -53,7 +53,7 @@ _SUCCEED = (
 _CATCH_UP = (
     "The database came back from an old backup, or a copy of this log signs elsewhere. Restore the "
     "newest backup, or replay the write-ahead log, until the log reaches that size; stop any copy. "
-    "It signs again by itself when it has caught up"
+    "It signs again when it has caught up (docs/restore.md)"
 )
 
 

@@ -68,7 +68,7 @@ LAST_SIGNED = "the copy of the last signed checkpoint beside the keys"
 
 _RESTORE = (
     "A tree smaller than or different from one that was signed before would be a fork of the log. "
-    "Restore database, tiles and keys that belong together (docs: restore drill), and run "
+    "Restore database, tiles and keys that belong together (docs/restore.md), and run "
     "`provenance fsck`"
 )
 

@@ -257,6 +257,11 @@ class Sequencer:
             except SequencerRefusalError:
                 self._witnesses.stop()
                 raise
+            except QuorumError as error:
+                _logger.warning(
+                    "sequencer: round failed; starting again from what is stored: %s", error
+                )
+                pause = retry_ms
             except Exception:
                 _logger.exception("sequencer: round failed; starting again from what is stored")
                 pause = retry_ms

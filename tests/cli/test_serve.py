@@ -11,6 +11,8 @@ from pathlib import Path
 
 import pytest
 
+from merkle.note import open_note
+from merkle.policy import Policy
 from provenance.client.api import Api
 from provenance.client.errors import ProblemError
 from provenance.client.party_events import Registrar
@@ -18,9 +20,11 @@ from provenance.client.sealing import Signer, prepare, seal_events
 from provenance.config import Settings
 from provenance.crypto.signing import PrivateKey, load_key
 from provenance.domain.party_events import operator_uri
-from provenance.platform import initialise
-from tests.support.processes import Serve, children, is_alive, serve, until
+from provenance.platform import Platform, initialise
+from provenance.services.witnessing import witness_verifiers
+from tests.support.processes import Serve, children, free_port, is_alive, serve, until
 from tests.support.served import now, observed
+from tests.support.witness_process import held, require_witness, witness
 
 pytestmark = pytest.mark.skipif(
     not sys.platform.startswith("linux"), reason="looks at processes through /proc"
@@ -130,6 +134,30 @@ def test_a_taken_port_is_said_before_anything_is_made(tmp_path: Path) -> None:
             assert f"cannot listen on 127.0.0.1, port {port}: " in running.messages
             assert "choose another" in running.messages
     assert not (tmp_path / "data").exists()
+
+
+@pytest.mark.parametrize("options", [(), ("--check-map",)], ids=["plain", "map-aware"])
+def test_a_first_start_with_a_witness_whose_quorum_is_waited_for(
+    data: Path, tmp_path: Path, options: tuple[str, ...]
+) -> None:
+    """A map-aware one reads our tiles over HTTP, and cannot before the web workers are up."""
+    settings, port = Settings(data=data), free_port()
+    platform = Platform.open(settings)
+    log = platform.log_vkey + (f"=http://127.0.0.1:{port}/log" if options else "")
+    with witness(tmp_path, log, *options) as listed:
+        require_witness(settings, listed)
+        with serve(data, port=port) as running:
+            until(running.is_ready)
+            assert publish(running, party(running, data, "witnessed"), "ONE")
+            policy = Policy.parse(settings.policy_file.read_bytes())
+            size = int(Api(running.url).log()["size"])
+            assert held(listed, platform.origin) == size
+            note = Api(running.url).fetch("/log/checkpoint")
+            opened = open_note(note, witness_verifiers(policy))
+            assert {line.name for line in opened.verified} == {
+                one.key.name for one in policy.witnesses
+            }
+            assert running.stop(signal.SIGTERM) == 0, running.messages
 
 
 def test_a_sequencer_that_may_not_sign_stops_the_platform_with_its_reason(data: Path) -> None:

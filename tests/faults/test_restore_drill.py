@@ -16,10 +16,8 @@ import sqlite3
 import subprocess
 import sys
 import tempfile
-import urllib.request
 import warnings
 from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Protocol
@@ -27,10 +25,6 @@ from typing import Any, Protocol
 import psycopg
 import pytest
 
-from merkle.checkpoint import parse_checkpoint
-from merkle.note import VerifierKey, parse_note
-from merkle.policy import Group, Policy, Witness
-from merkle.witness import checkpoint_path
 from provenance.client.sealing import Signer
 from provenance.config import Settings
 from provenance.domain.errors import UnavailableError
@@ -39,10 +33,8 @@ from provenance.services.forks import LogBehindError
 from provenance.storage import log
 from provenance.storage.session import Database
 from tests.faults.installation import fsck, install, sealed
-from tests.support.processes import free_port, serve, until
-
-NAME = "witness.example/drill"
-
+from tests.support.processes import serve, until
+from tests.support.witness_process import held, require_witness, witness
 
 # --- two products, one kind of backup -------------------------------------------------------------
 
@@ -228,54 +220,6 @@ def product(
     finally:
         made.close()
         shutil.rmtree(directory, ignore_errors=True)
-
-
-# --- the witness ----------------------------------------------------------------------------------
-
-
-@contextmanager
-def witness(folder: Path, log_vkey: str) -> Iterator[Witness]:
-    """`provenance witness serve` for one log; its line in a policy."""
-    url = f"http://127.0.0.1:{free_port()}"
-    common = ["--name", NAME, "--state", str(folder / "witness.sqlite")]
-    command = [sys.executable, "-m", "provenance.cli", "witness"]
-    shown = subprocess.run(
-        [*command, "key", *common], check=True, capture_output=True, text=True
-    ).stdout.split()
-    with (folder / "witness.log").open("wb") as output:
-        process = subprocess.Popen(
-            [*command, "serve", "--listen", url[7:], *common, "--log", log_vkey],
-            stdout=output,
-            stderr=output,
-        )
-    try:
-        until(lambda: _answers(url))
-        yield Witness("drill", VerifierKey.parse(shown[2]), url)
-    finally:
-        process.terminate()
-        process.wait(30)
-
-
-def _answers(url: str) -> bool:
-    try:
-        with urllib.request.urlopen(url + "/meaning", timeout=5) as answer:
-            return bool(answer.status == 200)
-    except OSError:
-        return False
-
-
-def held(listed: Witness, origin: str) -> int:
-    """The size that the witness cosigned last."""
-    with urllib.request.urlopen(f"{listed.url}/{checkpoint_path(origin)}", timeout=5) as answer:
-        return parse_checkpoint(parse_note(answer.read()).text).size
-
-
-def require_witness(settings: Settings, listed: Witness) -> None:
-    """From now on nothing is published that this witness has not cosigned."""
-    policy = Policy.parse(settings.policy_file.read_bytes())
-    clock = policy.witnesses[0]
-    new = Policy(policy.logs, (clock, listed), (Group("both", 2, (clock.name, "drill")),), "both")
-    settings.policy_file.write_text(new.format(), "ascii")
 
 
 # --- the drill ------------------------------------------------------------------------------------
