@@ -19,6 +19,7 @@ import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from http.client import HTTPException
 from pathlib import Path
 from typing import Any
 
@@ -320,7 +321,7 @@ class Load:
             try:
                 with urllib.request.urlopen(self.url + "/log/checkpoint", timeout=2) as answer:
                     note = answer.read()
-            except (urllib.error.URLError, OSError):
+            except (OSError, HTTPException):  # away, or killed between head and body
                 continue
             if not self.seen or self.seen[-1] != note:
                 self.seen.append(note)
