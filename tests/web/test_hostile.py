@@ -365,6 +365,7 @@ class TestStates:
             raise UnavailableError("not-published", "Nothing has been published yet.")
 
         monkeypatch.setattr(odd.platform.prover, "published", fail)
+        monkeypatch.setattr(odd.platform.prover, "seen", fail)
         page = odd.client.get("/01/09506000134352/21/1", headers=HTML)
         assert page.status_code == 503
         assert page.headers["Retry-After"]
