@@ -19,7 +19,7 @@ from __future__ import annotations
 import threading
 from base64 import b64encode
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Final, Literal
 
 import urllib3
@@ -229,8 +229,13 @@ def _one(make: Callable[[Standing], Request]) -> Callable[[Standing], Sequence[R
 
 
 def _malformed(change: Callable[[bytes], bytes]) -> Callable[[Standing], Sequence[Request]]:
-    """A request that would be right, with its bytes changed."""
-    return _one(lambda s: s.raw(change(s.add(s.known, s.known + 1).body)))
+    """A request that would be right, with its bytes changed; taken all the same, it counts."""
+
+    def make(standing: Standing) -> Request:
+        right = standing.add(standing.known, standing.known + 1)
+        return replace(right, body=change(right.body))
+
+    return _one(make)
 
 
 def _other_key(standing: Standing) -> Request:

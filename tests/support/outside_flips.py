@@ -7,12 +7,16 @@ runs, older partial files (which no reader asks for any more) to fsck's comparis
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator, Mapping
 from functools import cached_property
 from typing import Any
 
 from merkle.errors import MerkleError
+from merkle.note import KIND_MLDSA, VerifierKey, open_note, parse_note
 from merkle.tiles import parse_path
+from provenance.crypto.mldsa import verify_mldsa
+from provenance.crypto.signing import verify_ed25519
 from provenance.domain.chain import Link
 from provenance.domain.delta import decode_delta, parse_delta_path, replay
 from provenance.domain.errors import DomainError
@@ -106,6 +110,21 @@ class Ours:
         policy = self._ledger.policy
         checkpoint = read_checkpoint(data.decode(), policy)
         require_quorum(verify_lines(data.decode(), checkpoint, policy), policy)
+        self._require_all_lines(data)
+
+    def _require_all_lines(self, data: bytes) -> None:
+        """A reader passes over lines of keys that it does not know; here all are known.
+
+        Without this a flip in the key id of a line that no quorum asks for (the log's post-quantum
+        one) would be seen by nobody, as the rules of notes want it.
+        """
+        policy = self._ledger.policy
+        verifiers = [
+            *policy.log_verifiers(self._ledger.origin, verify_ed25519, verify_mldsa),
+            *policy.witness_verifiers(verify_ed25519, verify_mldsa),
+        ]
+        if len(open_note(data, verifiers).verified) != len(verifiers):
+            raise DomainError("a line is not one of a known key")
 
     def _passport(self, path: str, data: bytes) -> str:
         """Refused, or something told that is not told of the passport as it was served."""
@@ -114,7 +133,13 @@ class Ours:
             return f"{verdict.reason} at {verdict.place}"
         if path not in self._plain:
             self._plain[path] = self._verdict(self._ledger.bytes_of(path)).encode()
-        return "" if verdict.encode() == self._plain[path] else "another verdict"
+        if verdict.encode() != self._plain[path]:
+            return "another verdict"
+        try:
+            self._require_all_lines(json.loads(data)["checkpoint"].encode())
+        except (DomainError, MerkleError) as error:
+            return str(error)
+        return ""
 
     def _verdict(self, data: bytes) -> Verdict:
         return verify_bundle(data, self._ledger.policy, now=self._now)
@@ -172,3 +197,26 @@ def current_files(ledger: OutsideLedger) -> list[str]:
     """The checkpoint and what it implies: the files that other readers of tile logs ask for."""
     tiles = [path for path in ledger.files if path.startswith("tile/")]
     return ["checkpoint", *(path for path in tiles if is_current(path, ledger.checkpoint.size))]
+
+
+def read_by(ledger: OutsideLedger, flips: list[Flip], keys: list[VerifierKey]) -> list[Flip]:
+    """Of a checkpoint's flips those in its text or in a line of these keys: what a tool reads.
+
+    The end of each line is left out, since some base64 readers pass over its unused bits.
+    """
+    if flips[0].path != "checkpoint":
+        return flips
+    data = ledger.files["checkpoint"]
+    read = [range(data.index(b"\n\n"))]
+    for line in parse_note(data).signatures:
+        if any((line.name, line.key_id) == (key.name, key.key_id) for key in keys):
+            text = line.format().rstrip("\n").encode()
+            begin = data.index(text)
+            read.append(range(begin, begin + len(text) - 3))
+    return [flip for flip in flips if any(flip.offset in part for part in read)]
+
+
+def ed25519_keys(ledger: OutsideLedger) -> list[VerifierKey]:
+    """The keys of the log and of its cosigners that a tool without ML-DSA knows."""
+    keys = [VerifierKey.parse(key) for key in ledger.keys]
+    return [key for key in keys if key.kind != KIND_MLDSA]

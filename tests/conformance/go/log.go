@@ -306,7 +306,7 @@ func parseHashes(texts []string) ([]tlog.Hash, error) {
 	var all []tlog.Hash
 	for _, text := range texts {
 		hash, err := tlog.ParseHash(text)
-		if err != nil {
+		if err != nil || hash.String() != text { // ParseHash passes over unused bits of base64
 			return nil, fmt.Errorf("%q: %w", text, err)
 		}
 		all = append(all, hash)

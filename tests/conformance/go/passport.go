@@ -9,6 +9,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 
 	"judge/mpt"
 
@@ -46,6 +47,7 @@ type passport struct {
 		Path  []string
 	}
 	Policy *string
+	// Left out by this platform: forks, succession, anchors. One that comes is not known here.
 }
 
 // judgePassport follows a bundle from its checkpoint down to its events: note.Open, CheckRecord,
@@ -59,6 +61,9 @@ func (l *log) judgePassport(data []byte) error {
 	decoder.UseNumber()
 	decoder.DisallowUnknownFields()
 	if err := decoder.Decode(&p); err != nil {
+		return err
+	}
+	if err := names(data); err != nil {
 		return err
 	}
 	if p.V != 1 || p.Type != "prov:Passport" || len(p.Subjects) == 0 || p.Subjects[0].URI != p.Subject {
@@ -81,8 +86,58 @@ func (l *log) judgePassport(data []byte) error {
 			return fmt.Errorf("subject %d: %w", i, err)
 		}
 	}
-	return p.events(sealOf)
+	if err := p.events(sealOf); err != nil {
+		return err
+	}
+	return p.absentLots()
 }
+
+// absentLots: a subject is shown to be absent only where an event of the passport's item names it,
+// by its lot; that of another lot would be as true and say nothing.
+func (p *passport) absentLots() error {
+	product, _, _ := strings.Cut(p.Subject, "/21/")
+	named := map[string]bool{}
+	for _, e := range p.Events {
+		if members, present := e.Event["ilmd"].(object); present {
+			named[fmt.Sprint(product, "/10/", members["cbvmda:lotNumber"])] = true
+		}
+	}
+	for _, s := range p.Subjects {
+		if s.Absence != nil && !named[s.URI] {
+			return fmt.Errorf("%s is absent, and nobody asked", s.URI)
+		}
+	}
+	return nil
+}
+
+// names: encoding/json takes "Leaf" for "leaf", the format does not.
+func names(data []byte) error {
+	var top struct {
+		MapHead          object
+		Subjects, Events []object
+	}
+	var all object
+	if err := errors.Join(json.Unmarshal(data, &all), json.Unmarshal(data, &top)); err != nil {
+		return err
+	}
+	objects := append(append(top.Subjects, top.Events...), all, top.MapHead)
+	for _, subject := range top.Subjects {
+		if value, present := subject["value"].(object); present {
+			objects = append(objects, value)
+		}
+	}
+	for _, one := range objects {
+		for name := range one {
+			if !slices.Contains(known, name) {
+				return fmt.Errorf("a member %q", name)
+			}
+		}
+	}
+	return nil
+}
+
+var known = strings.Fields("v type subject checkpoint mapHead subjects seals events policy entry proof " +
+	"uri links value map inclusion absence count head root index event seal leaf path")
 
 // canonical: the bytes are those that the parsed value is written in (RFC 8785, for our values).
 func canonical(data []byte) error {
