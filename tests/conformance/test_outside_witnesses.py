@@ -25,8 +25,8 @@ from tests.support.outside_witnesses import (
     aics_witness,
     litewitness,
     omniwitness,
+    own_witness,
 )
-from tests.support.witness_process import witness
 
 Start = Callable[[Outside, Path, VerifierKey], AbstractContextManager[OutsideWitness]]
 
@@ -96,10 +96,8 @@ def test_the_reference_client_is_served_by_our_witness(
 ) -> None:
     tiles = TileHashReader(ledger.files.__getitem__, ledger.checkpoint.size)
     request = tmp_path / "request"
-    log_key = ledger.log_keys[0].format()
-    with witness(tmp_path, log_key, name="ours") as ours:
-        assert ours.url is not None
-        verifier = note_verifier(ours.key)
+    with own_witness(tmp_path, ledger.log_keys[0]) as ours:
+        verifier = note_verifier(VerifierKey.parse(ours.vkey))
         old = 0
         for note in ledger.checkpoints:
             size = read_checkpoint(note).size
@@ -109,7 +107,7 @@ def test_the_reference_client_is_served_by_our_witness(
             assert fed.returncode == 0, fed.stderr
             text = parse_note(note).text.encode()
             cosigned = open_note(text + b"\n" + fed.stdout.encode(), [verifier])
-            assert [line.name for line in cosigned.verified] == [ours.key.name]
+            assert [line.name for line in cosigned.verified] == [verifier.name]
             old = size
         again = run(outside.program("judge"), "feed", ours.url, "1", request)
         assert again.returncode == 1

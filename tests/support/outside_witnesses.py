@@ -8,6 +8,7 @@ from __future__ import annotations
 import socket
 import sqlite3
 import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
@@ -144,6 +145,22 @@ def aics_witness(outside: Outside, folder: Path, log_key: VerifierKey) -> Iterat
     with _process(log, script, "serve", "-c", config) as process:
         _wait_for(port, process, log)
         yield OutsideWitness("aics-witness", vkey, f"http://127.0.0.1:{port}", log)
+
+
+@contextmanager
+def own_witness(folder: Path, log_key: VerifierKey) -> Iterator[OutsideWitness]:
+    """`provenance witness serve`, for clients by others."""
+    name, port, log = "ours.example/w", free_port(), folder / "ours.log"
+    own = [sys.executable, "-m", "provenance.cli", "witness"]
+    common = ["--name", name, "--state", folder / "ours.sqlite"]
+    shown = run(*own, "key", *common)
+    assert shown.returncode == 0, shown.stderr
+    vkey = next(word for word in shown.stdout.split() if word.startswith(f"{name}+"))
+    address = f"127.0.0.1:{port}"
+    command = [*own, "serve", "--listen", address, *common, "--log", log_key.format()]
+    with _process(log, *command) as process:
+        _wait_for(port, process, log)
+        yield OutsideWitness("ours", vkey, f"http://{address}", log)
 
 
 @contextmanager
