@@ -22,9 +22,9 @@ from provenance.crypto.signing import PrivateKey, load_key
 from provenance.domain.party_events import operator_uri
 from provenance.platform import Platform, initialise
 from provenance.services.witnessing import witness_verifiers
+from tests.support.outside_witness import held, require_witness, witness
 from tests.support.processes import Serve, children, free_port, is_alive, serve, until
 from tests.support.served import now, observed
-from tests.support.witness_process import held, require_witness, witness
 
 pytestmark = pytest.mark.skipif(
     not sys.platform.startswith("linux"), reason="looks at processes through /proc"

@@ -33,8 +33,8 @@ from provenance.services.forks import LogBehindError
 from provenance.storage import log
 from provenance.storage.session import Database
 from tests.faults.installation import fsck, install, sealed
+from tests.support.outside_witness import held, require_witness, witness
 from tests.support.processes import serve, until
-from tests.support.witness_process import held, require_witness, witness
 
 # --- two products, one kind of backup -------------------------------------------------------------
 
