@@ -52,6 +52,14 @@ def test_xmod_formats_and_torchwood_accept_every_file_and_proof(
     assert accepted["absence proof"] >= 1, "a lot without history is in a passport"
 
 
+def test_the_map_judge_is_of_the_version_whose_cases_are_ours(
+    outside: Outside, shared: Path
+) -> None:
+    folder = shared / "vectors" / "mpt"
+    done = run(outside.program("judge"), "mpt", folder / "treehash.json", folder / "lookup.json")
+    assert (done.returncode, done.stdout) == (0, "9 31\n"), done.stderr
+
+
 def test_tessera_fsck_accepts_the_running_log(outside: Outside, ledger: OutsideLedger) -> None:
     good, words = outside.fsck(ledger.url, ledger.mirror / "log.vkey")
     assert good, words

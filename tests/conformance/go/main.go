@@ -5,6 +5,8 @@
 //	judge log DIR [<mutations]   judges every file below DIR once as it is; then, for each line
 //	                             "<path> <offset> <mask>" of the input, that file with the byte at
 //	                             the offset xored: prints "-" if nobody objects, else why
+//	judge mpt TREEHASH LOOKUP    torchwood's mpt over its own published cases, as JSON (which version
+//	                             of it is this?): prints how many of both it agrees with
 //	judge agent SOCKET SEED      an ssh-agent that holds one Ed25519 key (for litewitness)
 //	judge feed URL OLD FILE      the reference witness client: FILE is an add-checkpoint request
 //
@@ -36,12 +38,14 @@ func run(args []string) error {
 	switch {
 	case len(args) == 2 && args[0] == "log":
 		return judgeLog(args[1])
+	case len(args) == 3 && args[0] == "mpt":
+		return judgeVectors(args[1], args[2])
 	case len(args) == 3 && args[0] == "agent":
 		return serveAgent(args[1], args[2])
 	case len(args) == 4 && args[0] == "feed":
 		return feed(args[1], args[2], args[3])
 	}
-	return fmt.Errorf("usage: judge log DIR | agent SOCKET SEED | feed URL OLD FILE")
+	return fmt.Errorf("usage: judge log DIR | mpt TREEHASH LOOKUP | agent SOCKET SEED | feed URL OLD FILE")
 }
 
 func judgeLog(dir string) error {
