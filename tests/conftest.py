@@ -19,6 +19,7 @@ from tests.support.clock import FrozenClock
 
 pytest_plugins = [
     "tests.support.databases",
+    "tests.support.grouping",
     "tests.support.outside_summary",
     "tests.support.tried",
 ]

@@ -10,13 +10,6 @@ from tests.support.outside import Outside, installed
 from tests.support.outside_ledger import OutsideLedger, outside_ledger
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """They share one running platform, so one worker process takes them all."""
-    for item in items:
-        if item.path.name.startswith("test_outside_"):
-            item.add_marker(pytest.mark.xdist_group("outside"))
-
-
 @pytest.fixture(scope="session")
 def outside() -> Outside:
     """The tools; a skip with the reason, or a failure with CI set, where they are not."""
