@@ -2,13 +2,15 @@
 
     DIR/keys/log.key         signs checkpoints                    (mode 0600, made once)
     DIR/keys/log-next.key    signs them too while the log's key passes on (``provenance.rollover``)
+    DIR/keys/log-mldsa.key   signs them a second time, against quantum computers (ML-DSA-44)
+    DIR/keys/receipt.key     signs COSE receipts
     DIR/keys/clock.key       cosigns them with our time
     DIR/keys/operator.key    the operator's party key: receipts, accreditations
     DIR/keys/last-signed     newest checkpoint that this machine signed; not part of a restore
     DIR/origin               the log's name, chosen at the first start and never changed
     DIR/succession.json      notes by which the log's key was passed on, if it ever was
     DIR/policy.txt           what a reader takes along: log key, witnesses, quorum
-    DIR/log/                 checkpoint and tiles
+    DIR/log/                 checkpoint and tiles; receipt-key, the public half of receipt.key
     DIR/provenance.sqlite    the database, unless another one is named
 
 :func:`initialise` makes all that is missing and changes nothing that is there;
@@ -40,13 +42,21 @@ from pathlib import Path
 from typing import Any, Final
 
 from merkle.errors import PolicyError
-from merkle.note import KIND_ED25519, VerifierKey
+from merkle.note import KIND_ED25519, KIND_MLDSA, VerifierKey
 from merkle.policy import Log, Policy, Witness
 from merkle.tree import root_of
 from provenance.client.witness import HttpMirror, HttpWitness
 from provenance.config import Settings, check_origin
+from provenance.crypto.cose import receipt_key_note
 from provenance.crypto.errors import KeyFileError
 from provenance.crypto.integrity import add_proof
+from provenance.crypto.mldsa import (
+    MldsaNoteSigner,
+    MldsaPrivateKey,
+    is_available,
+    load_mldsa_key,
+    save_mldsa_key,
+)
 from provenance.crypto.signing import (
     Cosigner,
     NoteSigner,
@@ -86,6 +96,10 @@ OPERATOR_KEY: Final = "operator.key"
 KEY_FILES: Final = (LOG_KEY, CLOCK_KEY, OPERATOR_KEY)
 NEXT_LOG_KEY: Final = "log-next.key"
 SUCCESSION_FILE: Final = "succession.json"
+MLDSA_KEY: Final = "log-mldsa.key"
+RECEIPT_KEY: Final = "receipt.key"
+RECEIPT_KEY_FILE: Final = "receipt-key"
+"""In the log's directory: the receipt key's public half, under the log key's signature."""
 
 _logger = logging.getLogger(__name__)
 
@@ -100,9 +114,10 @@ def system_clock() -> int:
 
 
 class Keys:
-    """The installation's three private keys, each read from its file when it is first asked for.
+    """The installation's private keys, each read from its file when it is first asked for.
 
     A key that cannot be read, or that others could read, is then a PlatformError naming the file.
+    Without `log_mldsa` a log works as well, so that one may be missing (None).
     """
 
     def __init__(self, directory: Path) -> None:
@@ -120,6 +135,22 @@ class Keys:
     def next_log(self) -> PrivateKey | None:
         """Signs checkpoints too, once the policy lists it; None while no key is passing on."""
         return self._load(NEXT_LOG_KEY) if (self._directory / NEXT_LOG_KEY).exists() else None
+
+    @cached_property
+    def log_mldsa(self) -> MldsaPrivateKey | None:
+        """Signs checkpoints a second time; None without the file, or without the algorithm."""
+        path = self._directory / MLDSA_KEY
+        if not path.exists() or not is_available():
+            return None
+        try:
+            return load_mldsa_key(path)
+        except KeyFileError as error:
+            raise PlatformError(str(error)) from error
+
+    @cached_property
+    def receipt(self) -> PrivateKey:
+        """Signs COSE receipts, and nothing else."""
+        return self._load(RECEIPT_KEY)
 
     @cached_property
     def clock(self) -> PrivateKey:
@@ -231,7 +262,7 @@ class Platform:
             self.database,
             self.tiles,
             LastSigned(settings.keys / "last-signed"),
-            signers=self.log_signers(),
+            signers=self._checkpoint_signers(),
             policy=self.policy,
             cosigners=(ClockCosigning(cosigner, self.clock),),
             clock=self.clock,
@@ -257,6 +288,12 @@ class Platform:
         # Our first key even if no policy lists it: the sequencer says what is wrong with that.
         return tuple(one for one in signers if one.vkey in listed) or (signers[0],)
 
+    def _checkpoint_signers(self) -> tuple[NoteSigner | MldsaNoteSigner, ...]:
+        """Ed25519 first: every reader can verify it. ML-DSA-44 beside it, for those who can."""
+        if (key := self.keys.log_mldsa) is None:
+            return self.log_signers()
+        return *self.log_signers(), MldsaNoteSigner(self.origin, key, lambda: self.clock() // 1000)
+
     def close(self) -> None:
         """Close the database's connections."""
         self.database.close()
@@ -280,11 +317,13 @@ def initialise(settings: Settings) -> None:
         _make_keys(settings.keys)
         keys = Keys(settings.keys)
         origin = _read_origin(settings) or _choose_origin(settings, keys.log)
+        _make_mldsa_key(settings, origin)
         if not settings.policy_file.exists():
             _write_policy(settings, origin, keys)
         platform = Platform.open(settings)
         try:
             _require_own_key(settings, platform)
+            _publish_receipt_key(platform)
             _begin(platform)
         finally:
             platform.close()
@@ -353,16 +392,35 @@ def _refuse_losses(settings: Settings, database: Database) -> None:
 
 def _make_keys(directory: Path) -> None:
     directory.mkdir(mode=0o700, exist_ok=True)
-    for name in KEY_FILES:
+    for name in (*KEY_FILES, RECEIPT_KEY):  # the last one came later: older logs get it now
         if not (directory / name).exists():
-            _make_key(directory / name)
+            _make_key(directory / name, lambda path: save_key(path, PrivateKey.generate()))
 
 
-def _make_key(path: Path) -> None:
+def _make_mldsa_key(settings: Settings, origin: str) -> None:
+    """The second key of the log, for a new log and for one that was made without it.
+
+    A policy that exists is the operator's: it is not changed, and readers pass over lines under a
+    key that it does not list. Where it lists one, that very key must come back.
+    """
+    path = settings.keys / MLDSA_KEY
+    if path.exists() or not is_available():
+        return
+    if settings.policy_file.exists():
+        policy = _read_policy(settings.policy_file)
+        if any(log.key.kind == KIND_MLDSA for log in policy.log_named(origin)):
+            raise PlatformError(
+                f"{settings.policy_file} lists an ML-DSA-44 key of this log, but {path} is "
+                "missing: restore it, or take that line out of the policy"
+            )
+    _make_key(path, lambda fresh: save_mldsa_key(fresh, MldsaPrivateKey.generate()))
+
+
+def _make_key(path: Path, save: Callable[[Path], None]) -> None:
     """A new key under its name at once or not at all: a crash leaves at most a ``.new`` file."""
     fresh = path.with_name(path.name + ".new")
     fresh.unlink(missing_ok=True)
-    save_key(fresh, PrivateKey.generate())
+    save(fresh)
     fresh.rename(path)
     handle = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY)
     try:
@@ -398,8 +456,11 @@ def _choose_origin(settings: Settings, log_key: PrivateKey) -> str:
 def _write_policy(settings: Settings, origin: str, keys: Keys) -> None:
     """The first policy: our log, and our own clock as the one witness. Operators add others."""
     clock = Cosigner(f"{origin}/clock", keys.clock)
+    logs = [Log(NoteSigner(origin, keys.log).vkey)]
+    if keys.log_mldsa is not None:
+        logs.append(Log(_mldsa_vkey(origin, keys.log_mldsa)))
     policy = Policy(
-        logs=(Log(NoteSigner(origin, keys.log).vkey),),
+        logs=tuple(logs),
         witnesses=(Witness(clock.name, clock.vkey),),
         quorum=clock.name,
     )
@@ -451,6 +512,10 @@ def _require_own_log(settings: Settings, policy: Policy, origin: str) -> None:
         ) from error
 
 
+def _mldsa_vkey(origin: str, key: MldsaPrivateKey) -> VerifierKey:
+    return VerifierKey.make(origin, KIND_MLDSA, key.public)
+
+
 def _require_own_key(settings: Settings, platform: Platform) -> None:
     """A key in the policy is that of log.key, or of its successor; only who reads them can tell."""
     own = NoteSigner(platform.origin, platform.keys.log).vkey.format()
@@ -460,6 +525,26 @@ def _require_own_key(settings: Settings, platform: Platform) -> None:
             f"{settings.policy_file} does not name this log: expected a line `log {own}`, found "
             f"`log {platform.log_vkey}`; restore the policy and {LOG_KEY} that belong together"
         )
+    second = platform.keys.log_mldsa
+    known = {log.key for log in platform.policy.log_named(platform.origin)}
+    if second is not None and any(key.kind == KIND_MLDSA for key in known):
+        vkey = _mldsa_vkey(platform.origin, second)
+        if vkey not in known:
+            raise PlatformError(
+                f"{settings.policy_file} lists another ML-DSA-44 key of this log than that of "
+                f"{MLDSA_KEY} (id {vkey.key_id.hex()}): restore the two that belong together"
+            )
+
+
+def _publish_receipt_key(platform: Platform) -> None:
+    """Put the receipt key's public half where readers find it, under the log key's signature.
+
+    Written again when either key is another one now; an unchanged file keeps its bytes.
+    """
+    note = receipt_key_note(platform.log_signers()[0], platform.keys.receipt.public)
+    path = platform.settings.tiles / RECEIPT_KEY_FILE
+    if not path.exists() or path.read_bytes() != note:
+        DurableDirectory(platform.settings.tiles).replace(RECEIPT_KEY_FILE, note)
 
 
 # --- the operator as a party ----------------------------------------------------------------------

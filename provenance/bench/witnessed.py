@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
-from merkle.note import VerifierKey
+from merkle.note import KIND_ED25519, VerifierKey
 from merkle.policy import Group, Policy, Witness
 from provenance.bench.ledger import BenchError
 from provenance.config import Settings
@@ -38,6 +38,7 @@ def witnessed(settings: Settings, port: int, spawn: Spawn) -> Iterator[Policy]:
     logs = [
         part
         for log in policy.logs
+        if log.key.kind == KIND_ED25519  # what a witness knows a log by
         for part in ("--log", f"{log.key.format()}={settings.public_url}/log/")
     ]
     command = ["witness", "serve", "--listen", f"127.0.0.1:{port}", "--state", str(state)]

@@ -15,9 +15,7 @@ Key text: ``provenance.domain.multibase``. Notes: ``merkle.note``, ``merkle.cosi
 
 from __future__ import annotations
 
-import os
 import secrets
-import stat
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache
@@ -43,12 +41,11 @@ from provenance.crypto.errors import (
     KeyFileError,
     SignatureError,
 )
+from provenance.crypto.keyfiles import read_key_file, write_key_file
 from provenance.crypto.small_order import ORDER, SMALL_ORDER_SPELLINGS, P, is_on_curve
 from provenance.domain.multibase import (
     PRIVATE_PREFIX,
     MultibaseError,
-    decode_multibase,
-    encode_multibase,
     format_multikey,
     parse_multikey,
 )
@@ -267,49 +264,14 @@ def note_verifier(vkey: VerifierKey) -> Verifier:
 def save_key(path: Path, key: PrivateKey) -> None:
     """Write `key` as one line of multibase text (0x8026 prefix), readable by the owner alone.
 
-    Never overwrites: a key that signed a log must not vanish under a second one. The file and its
-    directory are on disk when this returns; a crash before that leaves no file or an incomplete
-    one, which :func:`load_key` refuses. Raises KeyFileError if the file exists or cannot be
-    written.
+    See :func:`provenance.crypto.keyfiles.write_key_file`; raises KeyFileError.
     """
-    text = encode_multibase(PRIVATE_PREFIX + key.seed) + "\n"
-    try:
-        handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    except OSError as error:
-        raise KeyFileError(f"cannot write the key file {path}: {error.strerror}") from error
-    with os.fdopen(handle, "w", encoding="ascii") as file:
-        file.write(text)
-        file.flush()
-        os.fsync(file.fileno())
-    directory = os.open(path.parent, os.O_RDONLY)
-    try:
-        os.fsync(directory)
-    finally:
-        os.close(directory)
+    write_key_file(path, PRIVATE_PREFIX, key.seed)
 
 
 def load_key(path: Path) -> PrivateKey:
     """The private key of a file that :func:`save_key` wrote.
 
-    Raises KeyFileError if the file is missing, of another form, or open to group or others: then
-    the remedy is ``chmod 600``, and a new key if somebody may have read it.
+    See :func:`provenance.crypto.keyfiles.read_key_file`; raises KeyFileError.
     """
-    try:
-        mode = path.stat().st_mode
-        text = path.read_text(encoding="ascii")
-    except (OSError, UnicodeDecodeError) as error:
-        raise KeyFileError(f"cannot read the key file {path}: {error}") from error
-    if mode & (stat.S_IRWXG | stat.S_IRWXO):
-        found = stat.S_IMODE(mode)
-        raise KeyFileError(
-            f"the key file {path} is open to others (mode {found:04o}, expected 0600);"
-            f" run: chmod 600 {path}"
-        )
-    try:
-        data = decode_multibase(text.removesuffix("\n"), len(PRIVATE_PREFIX) + KEY_SIZE)
-    except MultibaseError:
-        # The error's text would show the file's first letters, which may be those of a key.
-        raise KeyFileError(f"the key file {path} is not one line of multibase text") from None
-    if not data.startswith(PRIVATE_PREFIX):
-        raise KeyFileError(f"the key file {path} does not hold an Ed25519 private key")
-    return PrivateKey(data[len(PRIVATE_PREFIX) :])
+    return PrivateKey(read_key_file(path, PRIVATE_PREFIX, KEY_SIZE, "an Ed25519 private key"))

@@ -64,6 +64,7 @@ from merkle.pagemap import PageMap
 from merkle.policy import Policy
 from merkle.proofs import prove_consistency
 from merkle.tiles import TileHashReader, addresses_for
+from provenance.crypto.mldsa import MldsaNoteSigner, is_available, verify_mldsa
 from provenance.crypto.signing import Cosigner, verify_ed25519
 from provenance.domain.errors import DomainError
 from provenance.services.forks import ForkWatch, require_whole
@@ -170,8 +171,9 @@ class Sequencer:
     """See the module text. One instance belongs to one thread.
 
     `signers` all sign each checkpoint: one, two while the log's key passes on, and perhaps a
-    post-quantum one. Their name is the log's origin and their keys stand in `policy`, which also
-    names the witnesses and the quorum without which nothing is published. `cosigners` are at hand,
+    post-quantum one. Their name is the log's origin and their keys stand in `policy` (the
+    post-quantum one may be missing there: readers then pass its lines over), which also names the
+    witnesses and the quorum without which nothing is published. `cosigners` are at hand,
     `witnesses` far away; `mirrors` are copies of the log, by their address. `clock` gives
     milliseconds since 1970. `holder` names this process in the lease, for people.
     """
@@ -201,16 +203,20 @@ class Sequencer:
         self._cosigners = tuple(cosigners)
         self._clock = clock
         self._holder = holder
-        self._log_verifiers = policy.log_verifiers(self.origin, verify_ed25519)
+        ed25519 = policy.log_verifiers(self.origin, verify_ed25519)
+        self._log_verifiers = policy.log_verifiers(
+            self.origin, verify_ed25519, verify_mldsa if is_available() else None
+        )
         self._witness_verifiers = witness_verifiers(policy)
+        listed = {known.key.key_id for known in policy.log_named(self.origin)}
         for signer in self._signers:
-            if signer.key_id not in {log.key.key_id for log in policy.log_named(self.origin)}:
+            if not isinstance(signer, MldsaNoteSigner) and signer.key_id not in listed:
                 raise SequencerRefusalError(
                     f"the log key of {self.origin} has id {signer.key_id.hex()}",
                     "the policy that readers are given does not list it",
                 )
         self._witnesses = witnesses or Witnesses((), clock)
-        watch = ForkWatch(database, tiles, self._log_verifiers, self.origin, clock)
+        watch = ForkWatch(database, tiles, ed25519, self.origin, clock)
         self._others = Oversight(database, watch, self._witnesses, mirrors or {}, self.origin)
         self._lease: Lease | None = None
         self._log: _Log | None = None

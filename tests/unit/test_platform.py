@@ -9,16 +9,28 @@ from pathlib import Path
 import pytest
 from sqlalchemy import text
 
+from merkle.note import KIND_ED25519, KIND_MLDSA, open_note, parse_note
 from merkle.policy import Policy
 from provenance.config import Settings
-from provenance.crypto.signing import PrivateKey, save_key
+from provenance.crypto.cose import read_receipt_key
+from provenance.crypto.mldsa import MldsaPrivateKey, save_mldsa_key, verify_mldsa
+from provenance.crypto.signing import PrivateKey, save_key, verify_ed25519
 from provenance.domain.party import Party
-from provenance.platform import KEY_FILES, Platform, PlatformError, initialise
+from provenance.platform import (
+    KEY_FILES,
+    MLDSA_KEY,
+    RECEIPT_KEY,
+    RECEIPT_KEY_FILE,
+    Platform,
+    PlatformError,
+    initialise,
+)
 from provenance.services.capture import Capture
 from provenance.services.querying import find_party
 from provenance.services.recovery import SequencerRefusalError
 from provenance.verify import verify_bundle
 from tests.support.builders import encode
+from tests.web.site import Site
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -216,3 +228,83 @@ def test_an_operators_own_policy_is_kept(settings: Settings) -> None:
     settings.policy_file.write_text(longer)
     initialise(settings)
     assert settings.policy_file.read_text() == longer
+
+
+# --- the second key of the log, and the key of receipts -------------------------------------------
+
+
+def published_lines(platform: Platform) -> list[int]:
+    """Bytes of signature in the published checkpoint's lines under the log's own name."""
+    _, note = platform.prover.published()
+    lines = parse_note(note).signatures
+    return [len(line.signature) for line in lines if line.name == platform.origin]
+
+
+def test_checkpoints_are_signed_twice_and_the_policy_lists_both_keys(settings: Settings) -> None:
+    initialise(settings)
+    platform = Platform.open(settings)
+    kinds = [log.key.kind for log in platform.policy.log_named(platform.origin)]
+    assert kinds == [KIND_ED25519, KIND_MLDSA]
+    assert published_lines(platform) == [64, 8 + 2_420]
+    _, note = platform.prover.published()
+    judges = platform.policy.log_verifiers(platform.origin, verify_ed25519, verify_mldsa)
+    assert len(open_note(note, judges).verified) == 2
+    assert (settings.keys / MLDSA_KEY).stat().st_mode & 0o777 == 0o600
+    platform.close()
+
+
+def test_a_log_made_without_the_second_key_gets_it_and_keeps_its_policy(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as older:
+        older.setattr("provenance.platform.is_available", lambda: False)
+        initialise(settings)
+        assert not (settings.keys / MLDSA_KEY).exists()
+    policy = settings.policy_file.read_bytes()
+    (settings.keys / RECEIPT_KEY).unlink()
+    initialise(settings)
+    assert (settings.keys / MLDSA_KEY).exists()
+    assert (settings.keys / RECEIPT_KEY).exists()
+    assert settings.policy_file.read_bytes() == policy
+    platform = Platform.open(settings)
+    site = Site(platform)
+    site.register("https://new.example", None)
+    site.publish()
+    assert published_lines(platform) == [64, 8 + 2_420]
+    verdict = verify_bundle(
+        encode(platform.prover.passport(platform.operator)),
+        Policy.parse(policy),
+        now=platform.clock() // 1000,
+    )
+    assert verdict.document["record"] == "verified"  # a line under an unknown key says nothing
+    platform.close()
+
+
+def test_a_lost_second_key_is_not_replaced_by_another(settings: Settings) -> None:
+    initialise(settings)
+    (settings.keys / MLDSA_KEY).unlink()
+    with pytest.raises(PlatformError, match=r"log-mldsa\.key is missing: restore it"):
+        initialise(settings)
+    assert not (settings.keys / MLDSA_KEY).exists()
+
+
+def test_a_second_key_of_another_log_is_noticed(settings: Settings) -> None:
+    initialise(settings)
+    (settings.keys / MLDSA_KEY).unlink()
+    save_mldsa_key(settings.keys / MLDSA_KEY, MldsaPrivateKey.generate())
+    with pytest.raises(PlatformError, match="lists another ML-DSA-44 key"):
+        initialise(settings)
+
+
+def test_the_receipt_key_is_published_under_the_logs_signature(settings: Settings) -> None:
+    initialise(settings)
+    platform = Platform.open(settings)
+    path = settings.tiles / RECEIPT_KEY_FILE
+    judges = platform.policy.log_verifiers(platform.origin, verify_ed25519)
+    key = read_receipt_key(path.read_bytes(), platform.origin, judges)
+    assert key == platform.keys.receipt.public
+    assert key not in {platform.keys.log.public, platform.keys.clock.public}
+    platform.close()
+    (settings.keys / RECEIPT_KEY).unlink()  # lost: another one is made, and said to be it
+    initialise(settings)
+    assert read_receipt_key(path.read_bytes(), platform.origin, judges) != key

@@ -343,7 +343,9 @@ def test_every_lie_in_a_file_is_named(
 
 def test_any_flipped_bit_of_the_checkpoint_is_refused(told: Told, state: Path) -> None:
     note = LogReader(told.served.url).read("log/checkpoint", 2**16)
-    for place in range(0, len(note), 7):
+    spare = names_and_ids(note, told.served.origin)
+    assert len(spare) < 150
+    for place in sorted({*range(0, len(note), 7)} - spare):
         source = Altered(LogReader(told.served.url), {"log/checkpoint": flipped(place)})
         report = audit(state, source)
         assert report.exit_status == 1
@@ -351,6 +353,19 @@ def test_any_flipped_bit_of_the_checkpoint_is_refused(told: Told, state: Path) -
             place
         )
         assert report.size == 0
+
+
+def names_and_ids(note: bytes, origin: str) -> set[int]:
+    """Where an altered byte makes one of the log's two lines a stranger's, which is passed over:
+    the other line is enough (docs/formats.md section 10)."""
+    places: set[int] = set()
+    start = note.index(b"\n\n") + 2
+    for line in note[start:].splitlines(keepends=True):
+        name_end = line.index(b" ", 4) + 1
+        if line[4 : name_end - 1] == origin.encode():
+            places |= {*range(start, start + name_end + 6)}
+        start += len(line)
+    return places
 
 
 def test_where_a_partial_file_is_gone_the_full_one_is_read(told: Told, state: Path) -> None:
