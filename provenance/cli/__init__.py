@@ -13,6 +13,7 @@ from provenance.cli.log import log
 from provenance.cli.operate import build_verifier, fsck, init
 from provenance.cli.parties import key, party
 from provenance.cli.policy import policy
+from provenance.cli.receipt import receipt
 from provenance.cli.serve import sequence, serve
 from provenance.cli.verify import verify
 from provenance.cli.witness import witness
@@ -26,6 +27,6 @@ def main() -> None:
 
 for _command in (
     *(serve, init, demo, party, key, seal, upload, verify, fsck, fork, bench, build_verifier),
-    *(audit, witness, log, policy, sequence),
+    *(audit, witness, log, policy, sequence, receipt),
 ):
     main.add_command(_command)

@@ -22,6 +22,7 @@ from provenance.web import (
     pages,
     parties,
     problems,
+    receipts,
     resolver,
     seals,
     subjects,
@@ -61,7 +62,18 @@ def create_app(platform: Platform) -> Flask:
     compression.register(app)
     headers.register(app)
     bodies.register(app, platform.settings.max_body_bytes)
-    for part in (batches, parties, subjects, seals, log, forks, health, description, resolver):
+    for part in (
+        batches,
+        parties,
+        subjects,
+        receipts,
+        seals,
+        log,
+        forks,
+        health,
+        description,
+        resolver,
+    ):
         app.register_blueprint(part.blueprint)
     return app
 

@@ -30,6 +30,19 @@ _SEAL = {
     "description": "seal hash, 64 hexadecimal digits in lower case",
     "schema": {"type": "string", "pattern": "^[0-9a-f]{64}$"},
 }
+_EVENT_HASH = {
+    "name": "event",
+    "in": "path",
+    "required": True,
+    "description": "event hash, 64 hexadecimal digits in lower case",
+    "schema": {"type": "string", "pattern": "^[0-9a-f]{64}$"},
+}
+_RECEIPT_FORMAT = {
+    "name": "format",
+    "in": "query",
+    "description": "wins over Accept; tlog-proof unless given",
+    "schema": {"type": "string", "enum": ["tlog-proof", "cose"]},
+}
 _WAIT = {
     "name": "wait",
     "in": "query",
@@ -138,6 +151,31 @@ OPERATIONS: dict[str, dict[str, _Operation]] = {
                 "200": _json("PassportSchema", "the bundle, canonical JSON"),
                 "304": {"description": "you have it already"},
             },
+        )
+    },
+    "/api/v1/subjects/{uri}/events/{event}/receipt": {
+        "get": (
+            "showReceipt",
+            "Receipt of one event's place in the log (docs/formats.md section 15)",
+            {"parameters": [_URI, _EVENT_HASH, _RECEIPT_FORMAT]},
+            {
+                "200": {
+                    "description": "C2SP tlog-proof, or a COSE receipt (RFC 9942)",
+                    "content": {
+                        "text/plain": {"schema": {"type": "string"}},
+                        "application/cose": {"schema": {}},
+                    },
+                },
+                "304": {"description": "you have it already"},
+            },
+        )
+    },
+    "/log/receipt-key": {
+        "get": (
+            "showReceiptKey",
+            "The key of COSE receipts, in a note that the log's key signed",
+            {},
+            {"200": _other("text/plain", "a signed note that holds PEM")},
         )
     },
     "/api/v1/seals": {

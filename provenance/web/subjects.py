@@ -11,6 +11,7 @@ from urllib.parse import quote
 from flask import Blueprint, Response
 
 from provenance.domain.errors import NotFoundError
+from provenance.web import receipts
 from provenance.web.passports import ReadyPassport
 from provenance.web.services import conditional, passports, raw_rest, unescaped
 
@@ -22,14 +23,17 @@ _SUFFIX = "/passport"
 
 @blueprint.get("/<path:rest>")
 def show_passport(rest: str) -> Response:  # noqa: ARG001  read from the raw path, escapes intact
-    """The passport bundle of a subject; its URI in the path, percent-encoded."""
+    """The passport bundle of a subject, or a receipt of one of its events; URI percent-encoded."""
     path = raw_rest(_PREFIX)
+    if found := receipts.ADDRESS.fullmatch(path):
+        return receipts.show_receipt(found[1], found[2])
     if not path.endswith(_SUFFIX):
         raise NotFoundError(
             "not-found",
             f"There is nothing at {_PREFIX}{path}.",
             expected=f"{_PREFIX}<percent-encoded URI>{_SUFFIX}",
-            remedy="Add /passport behind the percent-encoded URI.",
+            remedy="Add /passport behind the percent-encoded URI, or /events/<event hash in "
+            "hex>/receipt.",
         )
     return send_bundle(passports().get(unescaped(path.removesuffix(_SUFFIX))))
 
