@@ -84,6 +84,22 @@ class Settings:
     mirrors: str = ""
     """Addresses of copies of the log, separated by commas: ``<address>/checkpoint`` is compared
     with what we signed."""
+    anchor_interval_s: int = 3_600
+    """How often, at most, a log that has grown is shown to each third party that dates it."""
+    tsa_url: str = ""
+    """Address of an RFC 3161 time-stamp authority; empty: none is asked."""
+    tsa_certificates: str = ""
+    """File of the authority's root certificates (PEM), without which no token is believed."""
+    evm_url: str = ""
+    """Address of an EVM node (JSON-RPC); empty: none is asked. Needs the extra ``evm``."""
+    evm_chain: int = 0
+    """Id of the chain that the node must serve."""
+    evm_contract: str = ""
+    """Address of our CheckpointAnchor contract (`provenance anchor deploy`)."""
+    evm_key: str = ""
+    """File of the account that owns the contract (`provenance anchor key`)."""
+    evm_confirmations: int = 12
+    """Blocks on the chain, the anchor's own counted, before an anchor is confirmed."""
     database_timeout_ms: int = 10_000
     """How long a writer waits for another one before it answers "unavailable"."""
 
@@ -100,6 +116,7 @@ class Settings:
             raise _refused("publication", self.publication, "wait or upgrade")
         for url in self.mirror_urls:
             _check_mirror(url)
+        _check_anchors(self)
         if not self.operator_name.strip() or len(self.operator_name) > 200:
             raise _refused("operator_name", self.operator_name, "a name of 1 to 200 characters")
 
@@ -173,6 +190,9 @@ _RANGES: Final = (
     ("cosign_refresh_s", 1, 43_200),
     ("lease_s", 2, 30),
     ("witness_timeout_ms", 50, 15_000),
+    ("anchor_interval_s", 1, 31_536_000),
+    ("evm_chain", 0, 2**53 - 1),
+    ("evm_confirmations", 1, 10_000),
     ("database_timeout_ms", 100, 60_000),
 )
 
@@ -236,6 +256,29 @@ def _check_mirror(url: str) -> None:
     parts = urlsplit(url)
     if parts.scheme not in {"http", "https"} or not parts.netloc or "@" in parts.netloc:
         raise _refused("mirrors", url, "http(s)://HOST[:PORT][/PATH], several separated by commas")
+
+
+def _check_anchors(settings: Settings) -> None:
+    """What belongs together is given together: half a third party would be one that never says
+    anything."""
+    for name in ("tsa_url", "evm_url"):
+        url = getattr(settings, name)
+        parts = urlsplit(url)
+        if url and (parts.scheme not in {"http", "https"} or not parts.netloc):
+            # An EVM node's address often holds its customer's secret: say the scheme only.
+            raise _refused(name, url.partition(":")[0] + ":…", "http(s)://HOST[:PORT][/PATH]")
+    if settings.tsa_url and not settings.tsa_certificates:
+        raise _refused("tsa_certificates", "", "a PEM file, since tsa_url is set")
+    if not settings.evm_url:
+        return
+    if not re.fullmatch(r"0x[0-9a-fA-F]{40}", settings.evm_contract):
+        raise _refused(
+            "evm_contract", settings.evm_contract, "0x and 40 hex digits, since evm_url is set"
+        )
+    if not settings.evm_key:
+        raise _refused("evm_key", "", "a key file, since evm_url is set")
+    if not settings.evm_chain:
+        raise _refused("evm_chain", "0", "the chain's id, since evm_url is set")
 
 
 def _refused(name: str, found: str, expected: str) -> SettingsError:

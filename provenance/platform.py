@@ -45,6 +45,8 @@ from merkle.errors import PolicyError
 from merkle.note import KIND_ED25519, KIND_MLDSA, VerifierKey
 from merkle.policy import Log, Policy, Witness
 from merkle.tree import root_of
+from provenance.client.evm import EvmAnchor, EvmNode, load_account_key
+from provenance.client.timestamp import TimestampAuthority
 from provenance.client.witness import HttpMirror, HttpWitness
 from provenance.config import Settings, check_origin
 from provenance.crypto.cose import receipt_key_note
@@ -65,7 +67,9 @@ from provenance.crypto.signing import (
     save_key,
     verify_ed25519,
 )
+from provenance.crypto.timestamps import load_roots
 from provenance.domain import canonical
+from provenance.domain.anchoring import Anchor
 from provenance.domain.context import EPCIS_CONTEXT, PROV_CONTEXT
 from provenance.domain.errors import DomainError
 from provenance.domain.event import check_event
@@ -73,6 +77,7 @@ from provenance.domain.moments import format_ledger_time, format_seconds
 from provenance.domain.party import operator_uri, party_registered
 from provenance.domain.proof import format_method
 from provenance.domain.seal import new_seal
+from provenance.services.anchoring import Anchoring
 from provenance.services.capture import Capture, Limits
 from provenance.services.forks import ForkWatch, LogForkedError
 from provenance.services.proving import Proposal, Prover
@@ -287,6 +292,31 @@ class Platform:
         signers = [NoteSigner(self.origin, key) for key in keys]
         # Our first key even if no policy lists it: the sequencer says what is wrong with that.
         return tuple(one for one in signers if one.vkey in listed) or (signers[0],)
+
+    @cached_property
+    def anchoring(self) -> Anchoring:
+        """Shows published checkpoints to the third parties of the settings; for one thread.
+
+        Raises AnchorError or KeyFileError where certificates or key cannot be read.
+        """
+        settings = self.settings
+        parties: list[Anchor] = []
+        if settings.tsa_url:
+            roots = load_roots(Path(settings.tsa_certificates))
+            parties.append(TimestampAuthority(settings.tsa_url, roots))
+        if settings.evm_url:
+            node = EvmNode(settings.evm_url, settings.evm_chain)
+            key = load_account_key(Path(settings.evm_key))
+            confirmations = settings.evm_confirmations
+            parties.append(EvmAnchor(node, settings.evm_contract, key, confirmations=confirmations))
+        interval_ms = settings.anchor_interval_s * 1000
+        return Anchoring(self.database, parties, clock=self.clock, interval_ms=interval_ms)
+
+    @property
+    def anchor_kinds(self) -> tuple[str, ...]:
+        """The third parties that are configured, by kind."""
+        configured = {"rfc3161": self.settings.tsa_url, "evm": self.settings.evm_url}
+        return tuple(kind for kind, url in configured.items() if url)
 
     def _checkpoint_signers(self) -> tuple[NoteSigner | MldsaNoteSigner, ...]:
         """Ed25519 first: every reader can verify it. ML-DSA-44 beside it, for those who can."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import click
 
+from provenance.cli.anchor import anchor
 from provenance.cli.audit import audit
 from provenance.cli.bench import bench
 from provenance.cli.demo import demo
@@ -27,6 +28,6 @@ def main() -> None:
 
 for _command in (
     *(serve, init, demo, party, key, seal, upload, verify, fsck, fork, bench, build_verifier),
-    *(audit, witness, log, policy, sequence, receipt),
+    *(audit, witness, log, policy, sequence, receipt, anchor),
 ):
     main.add_command(_command)

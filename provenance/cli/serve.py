@@ -88,6 +88,11 @@ def sequence() -> None:
     signal.pthread_sigmask(signal.SIG_BLOCK, _STOP_SIGNALS)
     threading.Thread(target=_stop_when_told, args=(stop,), daemon=True).start()
     platform = Platform.open(Settings.load(os.environ))
+    if platform.anchor_kinds:
+        # Made here, so that certificates or a key that cannot be read are said at the start; a
+        # thread of its own, so that a slow third party holds up no publication.
+        anchoring = platform.anchoring
+        threading.Thread(target=anchoring.run, args=(stop,), daemon=True).start()
     try:
         platform.sequencer.run(stop)
     except LogForkedError as error:

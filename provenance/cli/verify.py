@@ -12,6 +12,8 @@ from typing import Any, NoReturn
 
 import click
 
+from provenance.cli.anchor_judges import Judges, judges_options
+from provenance.cli.anchor_judges import in_words as anchors_in_words
 from provenance.cli.options import now_seconds
 from provenance.cli.output import json_option, result
 from provenance.cli.policy import read_pinned_or
@@ -49,6 +51,7 @@ CHECKS = {
     "--max-age", default=86_400, show_default=True, help="Greatest age of the checkpoint, seconds."
 )
 @click.option("--at", type=int, default=None, help="Judge as of this POSIX time instead of now.")
+@judges_options
 @json_option
 def verify(
     bundle: Path,
@@ -56,6 +59,8 @@ def verify(
     known_paths: tuple[Path, ...],
     max_age: int,
     at: int | None,
+    tsa_certificates: Path | None,
+    evm_url: str | None,
     as_json: bool,
 ) -> None:
     """Verify a passport bundle with nothing but the bundle and your own policy."""
@@ -65,8 +70,25 @@ def verify(
     now = now_seconds() if at is None else at
     found = verify_bundle(data, policy, now=now, max_age=max_age, known=known)
     verdict = json.loads(found.encode())
-    result(verdict, in_words(verdict, bundle), as_json)
+    words = in_words(verdict, bundle)
+    if verdict["anchors"] and (tsa_certificates or evm_url):
+        # Beside the verdict: what third parties said never decides the record.
+        judged = judge_anchors(data, verdict, Judges(tsa_certificates, evm_url))
+        verdict["anchorChecks"] = judged
+        words += "\n" + anchors_in_words(judged)
+    result(verdict, words, as_json)
     sys.exit(EXIT[verdict["record"]])
+
+
+def judge_anchors(data: bytes, verdict: dict[str, Any], judges: Judges) -> list[dict[str, Any]]:
+    """What the reader's roots and node say of the anchors that the verdict lists."""
+    unusable_places = {one["place"] for one in verdict["warnings"]}
+    anchors = json.loads(data)["anchors"]
+    return [
+        judges.judge(one)
+        for index, one in enumerate(anchors)
+        if f"anchors[{index}]" not in unusable_places
+    ]
 
 
 def read_known(path: Path) -> tuple[Known, ...]:

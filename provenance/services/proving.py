@@ -57,8 +57,10 @@ from provenance.domain.passport import (
 )
 from provenance.domain.seal import Seal, parse_seal
 from provenance.domain.trace import Step, read_chain, walk
+from provenance.services.anchored import bundle_anchors, bytes_of
 from provenance.services.cache import Cache
 from provenance.storage import log, mappages
+from provenance.storage.anchors import AnchorRow, count_confirmed, find_covering
 from provenance.storage.disclosures import read_disclosures
 from provenance.storage.errors import StoreInconsistentError
 from provenance.storage.events import read_seals
@@ -186,14 +188,15 @@ class Prover:
             publication = _read_publication(connection)
         return publication.size, publication.note
 
-    def seen(self) -> tuple[bytes, bytes]:
-        """What a passport stands on: the published note, and the names of the evidence that it
-        must carry (their hashes in a row). Raises as `published`.
+    def seen(self) -> tuple[bytes, bytes, int]:
+        """What a passport stands on: the published note, the names of the evidence that it must
+        carry (their hashes in a row), and how many anchors are confirmed. Raises as `published`.
         """
         with self._database.read() as connection:
             publication = _read_publication(connection)
             forks = read_forks(connection, MAX_FORKS)
-        return publication.note, b"".join(fork.hash for fork in forks)
+            anchors = count_confirmed(connection)
+        return publication.note, b"".join(fork.hash for fork in forks), anchors
 
     def is_covered(self, upload_id: int) -> bool:
         """Are all links of an accepted upload published? False for an upload that is not there."""
@@ -232,7 +235,9 @@ class Prover:
             disclosures = read_disclosures(connection, collection.concealing())
             forks = [parse_fork(row.evidence) for row in read_forks(connection, MAX_FORKS)]
             proofs = self._map_proofs(connection, collection.order, size)
+            covering = collection.covering_anchors()
         subjects = self._subjects(collection, proofs)
+        anchors = bundle_anchors(covering, size, self.reader(size))
         numbers = {upload: number for number, upload in enumerate(seals)}
         texts = {place: tuple(row.text for row in rows) for place, rows in disclosures.items()}
         events = collection.events()
@@ -246,6 +251,7 @@ class Prover:
             + sum(_HASH_BYTES * len(one.path) + _FRAME_BYTES for one in bundled)
             + sum(len(text) + 3 for some in texts.values() for text in some)
             + self._proposal.size
+            + bytes_of(anchors)
         )
         return Passport(
             checkpoint=snapshot.publication.note.decode(),
@@ -256,6 +262,7 @@ class Prover:
             forks=tuple(forks),
             policy=self._proposal.policy,
             succession=self._proposal.succession,
+            anchors=anchors,
         ).to_json()
 
     # The map
@@ -485,6 +492,13 @@ class _Collection:
     def uploads(self) -> list[int]:
         """Uploads whose seals are needed, in order of first use."""
         return list(dict.fromkeys(one.place[0] for one in self.events() if not one.own_proof))
+
+    def covering_anchors(self) -> Sequence[AnchorRow]:
+        """For each kind the earliest confirmed anchor that the subject's whole history is under."""
+        history = self.histories.get(self.order[0])
+        if history is None:
+            return ()
+        return find_covering(self._connection, history.entry.index, self.size)
 
     def concealing(self) -> list[Place]:
         """Events to which disclosures may apply."""

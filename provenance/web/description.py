@@ -170,6 +170,19 @@ OPERATIONS: dict[str, dict[str, _Operation]] = {
             },
         )
     },
+    "/api/v1/anchors": {
+        "get": (
+            "listAnchors",
+            "What third parties were asked about checkpoints, and what they said",
+            {},
+            {
+                "200": {
+                    "description": "kinds configured, and anchors, newest first",
+                    "content": {"application/json": {"schema": {"type": "object"}}},
+                }
+            },
+        )
+    },
     "/log/receipt-key": {
         "get": (
             "showReceiptKey",

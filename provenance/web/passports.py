@@ -1,9 +1,10 @@
 """Passports ready to send: bundle bytes, entity tag, and the server's own verdict on demand.
 
-A bundle is a function of subject, published checkpoint and stored evidence of a fork, so it is kept
-under the hash of these until the next publication pushes it out. The verdict is judged anew when it
-is a minute old: it depends on the time. Shared by the threads of a worker; the lock guards the
-dictionary only, so two threads may build the same bundle once, which costs work and nothing else.
+A bundle is a function of subject, published checkpoint, stored evidence of a fork and confirmed
+anchors, so it is kept under the hash of these until the next publication pushes it out. The verdict
+is judged anew when it is a minute old: it depends on the time. Shared by the threads of a worker;
+the lock guards the dictionary only, so two threads may build the same bundle once, which costs work
+and nothing else.
 """
 
 from __future__ import annotations
@@ -64,17 +65,18 @@ class Passports:
         publication.
         """
         subject = canonical_subject(uri)
-        note, evidence = self._platform.prover.seen()
-        etag = _etag(note, evidence, subject)
+        note, evidence, anchors = self._platform.prover.seen()
+        etag = _etag(note, evidence, anchors, subject)
         with self._lock:
             if (kept := self._kept.get(etag)) is not None:
                 self._kept.move_to_end(etag)
                 return kept
         bundle = self._platform.prover.passport(subject)
         data = canonical.encode(bundle)
-        # The log may have grown meanwhile: the tag says what the bundle itself stands on.
+        # The log may have grown meanwhile: the tag says what the bundle itself stands on. An anchor
+        # confirmed in this very moment is sent under the old tag once, and from then under its own.
         evidence = b"".join(leaf_hash(canonical.encode(one)) for one in bundle.get("forks", ()))
-        etag = _etag(bundle["checkpoint"].encode(), evidence, subject)
+        etag = _etag(bundle["checkpoint"].encode(), evidence, anchors, subject)
         ready = ReadyPassport(subject, bundle, data, etag)
         if len(data) <= MOST_KEPT_BYTES:
             self._keep(ready)
@@ -99,8 +101,9 @@ class Passports:
                 self._kept_bytes -= len(oldest.data)
 
 
-def _etag(note: bytes, evidence: bytes, subject: str) -> str:
-    return hashlib.sha256(b"\0".join((note, evidence, subject.encode()))).hexdigest()[:32]
+def _etag(note: bytes, evidence: bytes, anchors: int, subject: str) -> str:
+    parts = note, evidence, b"%d" % anchors, subject.encode()
+    return hashlib.sha256(b"\0".join(parts)).hexdigest()[:32]
 
 
 def canonical_subject(uri: str) -> str:

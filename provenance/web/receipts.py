@@ -14,8 +14,10 @@ from typing import Final
 
 from flask import Blueprint, Response, request
 
+from provenance.domain import canonical
 from provenance.domain.errors import MalformedInputError, NotFoundError
 from provenance.platform import RECEIPT_KEY_FILE
+from provenance.services.anchored import list_anchors
 from provenance.services.entry_receipts import prove_entry
 from provenance.web.passports import canonical_subject
 from provenance.web.services import conditional, platform, unescaped
@@ -24,6 +26,8 @@ blueprint = Blueprint("receipts", __name__)
 
 ADDRESS: Final = re.compile(r"(.+)/events/([0-9a-f]{64})/receipt")
 """What follows ``/api/v1/subjects/``: the percent-encoded subject and the event hash in hex."""
+
+MOST_ANCHORS: Final = 100
 
 COSE: Final = "application/cose"
 TLOG_PROOF: Final = "text/plain"
@@ -75,6 +79,20 @@ def show_receipt_key() -> Response:
             remedy="The operator runs `provenance init`, which makes and publishes it.",
         ) from error
     response = Response(data, mimetype="text/plain")
+    response.headers["Cache-Control"] = "no-cache"
+    response.add_etag()
+    return conditional(response)
+
+
+@blueprint.get("/api/v1/anchors")
+def show_anchors() -> Response:
+    """What was asked of third parties about this log's checkpoints, newest first."""
+    service = platform()
+    document = {
+        "configured": list(service.anchor_kinds),
+        "anchors": list_anchors(service.database, MOST_ANCHORS),
+    }
+    response = Response(canonical.encode(document), mimetype="application/json")
     response.headers["Cache-Control"] = "no-cache"
     response.add_etag()
     return conditional(response)

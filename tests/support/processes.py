@@ -10,7 +10,7 @@ import sys
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -95,12 +95,16 @@ def _ignore_interrupts() -> None:
 
 
 @contextmanager
-def serve(data: Path, *options: str, port: int | None = None) -> Iterator[Serve]:
-    """Starts it with quick settings; ends it and all that it started when the block ends."""
+def serve(
+    data: Path, *options: str, port: int | None = None, more: Mapping[str, str] | None = None
+) -> Iterator[Serve]:
+    """Starts it with quick settings and `more` variables; ends it and all that it started when the
+    block ends."""
     number = port or free_port()
     log = data.parent / f"serve-{number}.log"
     environment = {k: v for k, v in os.environ.items() if not k.startswith("PROVENANCE_")}
     environment |= {"PROVENANCE_PUBLISH_INTERVAL_MS": "20", "PROVENANCE_LEASE_S": "2"}
+    environment |= more or {}
     command = [sys.executable, "-m", "provenance.cli", "serve", "--data", str(data)]
     command += ["--port", str(number), "--workers", "1", *options]
     with log.open("wb") as output:

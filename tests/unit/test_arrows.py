@@ -15,7 +15,10 @@ ROOMS: dict[str, tuple[set[str], set[str]]] = {
     "merkle": ({"merkle"}, set()),
     "qr": ({"qr"}, {"qrcode"}),
     "provenance/domain": ({"merkle", "qr"}, {"rfc8785"}),
-    "provenance/crypto": ({"merkle", "provenance.domain"}, {"cryptography", "nacl", "cbor2"}),
+    "provenance/crypto": (
+        {"merkle", "provenance.domain"},
+        {"cryptography", "nacl", "cbor2", "rfc3161_client"},
+    ),
     "provenance/verify": ({"merkle", "qr", "provenance.domain", "provenance.crypto"}, set()),
     "provenance/storage": ({"merkle", "provenance.domain"}, {"sqlalchemy", "alembic", "psycopg"}),
     "provenance/services": (
