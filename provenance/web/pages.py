@@ -93,8 +93,12 @@ def passport_page(
     bundle_url: str,
     has_verifier: bool,
     verifier_modules: Sequence[str] = (),
+    anchor_kinds: Sequence[str] = (),
 ) -> Response:
-    """The page of one subject: story, the server's verdict, and what a phone needs to check it."""
+    """The page of one subject: story, the server's verdict, and what a phone needs to check it.
+
+    `anchor_kinds` are the third parties that the platform asks to date checkpoints.
+    """
     language = language_of_request()
     story = tell(bundle, verdict, language, int(time.time()))
     look, icon, title, by = _LOOKS[verdict["record"]]
@@ -114,6 +118,7 @@ def passport_page(
         verdict_text=_verdict_text(verdict, language),
         vouch_words=language.counted("vouch", verdict["independent"]),
         own_cosigner=f"{origin}/clock",
+        anchor_kinds=anchor_kinds,
         bundle_url=bundle_url,
         download_name=_download_name(story.subject.number),
         has_verifier=has_verifier,

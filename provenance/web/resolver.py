@@ -122,6 +122,7 @@ def _page(passport: ReadyPassport) -> Response:
         bundle_url=passport_url(passport.subject),
         has_verifier=has_verifier(),
         verifier_modules=_modules(str(current_app.static_folder)),
+        anchor_kinds=platform().anchor_kinds,
     )
     response.headers["Cache-Control"] = "no-cache"
     return response

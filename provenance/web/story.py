@@ -12,7 +12,7 @@ from __future__ import annotations
 import itertools
 import json
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -97,6 +97,41 @@ class Product:
 
 
 @dataclass(frozen=True, slots=True)
+class Span:
+    """From the first to the last of some times, both as the record has them and in words; one that
+    is no span has `last` equal to `first`."""
+
+    first: str
+    first_text: str
+    last: str
+    last_text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Dated:
+    """A third party's word: its kind, the time it states, and that in words."""
+
+    kind: str
+    time: str
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Times:
+    """Four times that are never one: claimed by signers, set by the ledger, by cosigners of the
+    checkpoint, by third parties who dated one.
+
+    `independent`: some cosigner is not the operator's own clock. `witness` None: none states one.
+    """
+
+    claimed: Span
+    ledger: Span
+    witness: tuple[str, str] | None
+    independent: bool
+    anchors: tuple[Dated, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Story:
     """Everything that the passport page shows about a subject.
 
@@ -109,6 +144,7 @@ class Story:
     stages: tuple[Stage, ...]
     parties: tuple[Signer, ...]
     custodial_parties: int
+    times: Times | None  # None without stages
     is_party: bool  # no thing that one could hold in the hand: nothing is said of "this item"
 
 
@@ -126,6 +162,7 @@ def tell(bundle: dict[str, Any], verdict: dict[str, Any], language: Language, no
         stages=stages,
         parties=parties,
         custodial_parties=custodial,
+        times=_times(verdict, stages, language) if stages else None,
         is_party=teller.subject in teller.events_of_parties,
     )
 
@@ -311,6 +348,28 @@ class _Teller:
             expired=_is_past(expiry, now),
             recalled_by=recall.signer if recall else None,
         )
+
+
+def _times(verdict: dict[str, Any], stages: Sequence[Stage], language: Language) -> Times:
+    """The four times of a record that has stages."""
+    log = verdict["log"]
+    as_of = log["asOf"]
+    own = f"{log['origin']}/clock"
+    return Times(
+        claimed=_span([s.claimed.text for s in stages], parse_claimed_time, language),
+        ledger=_span([s.ledger for s in stages], parse_ledger_time, language),
+        witness=(as_of, language.moment(as_of)) if as_of else None,
+        independent=any(name != own for name in log["cosigners"]),
+        anchors=tuple(
+            Dated(one["kind"], one["time"], language.moment(one["time"]))
+            for one in verdict["anchors"]
+        ),
+    )
+
+
+def _span(times: Sequence[str], parse: Callable[[str], int], language: Language) -> Span:
+    first, last = min(times, key=parse), max(times, key=parse)
+    return Span(first, language.moment(first), last, language.moment(last))
 
 
 def _route(stages: Iterable[Stage]) -> list[Claim]:

@@ -209,6 +209,50 @@ PHRASES: dict[str, tuple[str, str]] = {
     "stages.count.many": ("{n} stages", "{n} 个环节"),
     "stage.claimed": ("Happened", "发生时间"),
     "stage.ledger": ("Recorded", "登记时间"),
+    # The four times of a record
+    "times.heading": ("Four times, four different things", "四种时间，各不相同"),
+    "times.text": (
+        "None of them stands in for another, and the later ones say only “not later than”.",
+        "四者互不替代；后面的时间只说明“不晚于”此时。",
+    ),
+    "times.to": ("to", "至"),
+    "times.claimed": ("Claimed time", "声称时间"),
+    "times.claimed.by": (
+        "when things happened, as each signer says; nobody else vouches for it",
+        "事情发生的时间，由各签名方声称，无人担保",
+    ),
+    "times.ledger": ("Ledger time", "登记时间"),
+    "times.ledger.by": (
+        "when this platform says that it accepted the entries",
+        "本平台所称的登记受理时间",
+    ),
+    "times.witness": ("Witness time", "见证时间"),
+    "times.witness.by": (
+        "when cosigners, not all of them the platform’s own, saw the log with this record in it",
+        "联署方（不全属于本平台）看到含此记录的日志的时间",
+    ),
+    "times.witness.own": (
+        "the platform’s own clock only; no independent witness has cosigned",
+        "仅为本平台自己的时钟；尚无独立见证方联署",
+    ),
+    "times.witness.none": ("no cosigner states a time", "没有联署方给出时间"),
+    "times.anchor": ("Anchor time", "锚定时间"),
+    "times.anchor.rfc3161": (
+        "stated by a time-stamp authority (RFC 3161), not checked on this phone",
+        "由时间戳机构（RFC 3161）给出，本手机未核验",
+    ),
+    "times.anchor.evm": (
+        "stated by a public chain (EVM), not checked on this phone",
+        "由公共链（EVM）给出，本手机未核验",
+    ),
+    "times.anchor.pending": (
+        "not yet anchored: no third party has confirmed a state with this record in it",
+        "尚未锚定：还没有第三方确认含此记录的状态",
+    ),
+    "times.anchor.none": (
+        "no anchor configured: this platform asks no third party to date its log",
+        "未设锚定：本平台未请第三方为日志标注时间",
+    ),
     "stage.late": ("added late, after later stages", "补录，晚于其后的环节"),
     "stage.by": ("Signed by", "签名方"),
     "stage.place": ("Place", "地点"),

@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from provenance.domain import canonical
+from provenance.storage.anchors import confirm, find_newest, insert_pending
 from provenance.web.application import STATIC
 from provenance.web.claims import Reader
 from provenance.web.story import MOST_STOPS
@@ -132,6 +133,41 @@ class TestTheStory:
             assert words in page.words
         times = page.all("time")
         assert len(times) >= 2 * len(stages)
+
+    def test_four_times_are_four_things_with_their_states(self, told: Told) -> None:
+        page = passport(told, "en")
+        assert [one["data-time"] for one in page.having("data-time")] == [
+            *("claimed", "ledger", "witness", "anchor")
+        ]
+        assert "3 Sep 2025 05:30 UTC+12 to 6 Nov 2025 11:00 UTC+8" in page.words
+        assert "the platform’s own clock only; no independent witness has cosigned" in page.words
+        assert "no anchor configured" in page.words
+        chinese = passport(told, "zh").words
+        assert all(words in chinese for words in ("声称时间", "登记时间", "见证时间", "锚定时间"))
+        assert "未设锚定" in chinese
+
+    def test_an_anchor_is_pending_until_it_is_confirmed_and_never_checked_here(
+        self, tmp_path: Path
+    ) -> None:
+        site = Site.make(
+            tmp_path, tsa_url="http://127.0.0.1:9/", tsa_certificates=str(tmp_path / "roots.pem")
+        )
+        uri = site.tell_story()
+        told = (site, uri)
+        assert "not yet anchored" in passport(told, "en").words
+        size, note = site.platform.prover.published()
+        with site.platform.database.write() as connection:
+            insert_pending(connection, "rfc3161", size, note, 0)
+        assert "not yet anchored" in passport(told, "en").words
+        with site.platform.database.write() as connection:
+            row = find_newest(connection, "rfc3161")
+            assert row is not None
+            confirm(connection, row.id, 1_767_225_600_000, b'{"token":"AA=="}')
+        page = passport(told, "en")
+        assert page.all(data_anchor="rfc3161")
+        assert "1 Jan 2026 00:00 UTC stated by a time-stamp authority" in page.words
+        assert "not checked on this phone" in page.words
+        site.platform.close()
 
     def test_a_custodial_key_is_marked_at_each_stage_and_at_its_party(self, told: Told) -> None:
         page = passport(told, "en")
