@@ -1,6 +1,7 @@
 """Builds static/verifier.html: the verifier as one file that works from a disk, without a network.
 
     python -m provenance.verifierpage        writes the file; a test proves that it is in step
+    provenance build-verifier --policy FILE -o OWN.html     one with a policy pinned in it
 
 The page's parts are in static/verifier (page.html with its places in double braces, page.css,
 page.js and what it imports), the verifier itself in static/js/verify. Every module becomes a
@@ -19,12 +20,15 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import json
 import re
 from pathlib import Path
 
 STATIC = Path(__file__).resolve().parents[1] / "static"
 ENTRY = "verifier/page.js"
 TARGET = "verifier.html"
+PINNED = "verifier/pinned.js"
+_NOTHING_PINNED = "export const PINNED_POLICY = null;"
 
 _IMPORT = re.compile(r"^import \{([^}]*)\} from '(\.[^']*)';\n", re.MULTILINE)
 _PASSED_ON = re.compile(r"^export \{([^}]*)\} from '(\.[^']*)';\n", re.MULTILINE)
@@ -40,9 +44,11 @@ class VerifierPageError(Exception):
     """A module or the page's frame has a form that this builder does not understand."""
 
 
-def build(static: Path = STATIC) -> str:
-    """The text of the whole page, the same for the same sources."""
+def build(static: Path = STATIC, policy: str | None = None) -> str:
+    """The text of the whole page, the same for the same sources; `policy` is pinned in it."""
     script = "\n'use strict';\n" + _bundle(static, ENTRY) + "\n"
+    if policy is not None:
+        script = _pin(script, policy)
     style = "\n" + (static / "verifier/page.css").read_text(encoding="utf-8")
     if _DANGEROUS.search(script) or "</style" in style.lower():
         raise VerifierPageError("a source holds text that would end its element early")
@@ -59,11 +65,20 @@ def build(static: Path = STATIC) -> str:
     return re.sub(r"\{\{([a-z-]+)\}\}", lambda match: parts[match[1]], frame)
 
 
-def write(static: Path = STATIC) -> Path:
-    """Write static/verifier.html and say where it is."""
-    target = static / TARGET
-    target.write_text(build(static), encoding="utf-8")
+def write(static: Path = STATIC, policy: str | None = None, target: Path | None = None) -> Path:
+    """Write the page (static/verifier.html unless told) and say where it is."""
+    target = target or static / TARGET
+    target.write_text(build(static, policy), encoding="utf-8")
     return target
+
+
+def _pin(script: str, policy: str) -> str:
+    """The page's script with the policy's text in it; ``<`` escaped, so that it ends no element."""
+    unexported = _NOTHING_PINNED.removeprefix("export ")
+    if script.count(unexported) != 1:
+        raise VerifierPageError(f"{PINNED} must have {_NOTHING_PINNED} exactly once")
+    text = json.dumps(policy).replace("<", "\\u003c")
+    return script.replace(unexported, f"const PINNED_POLICY = {text};")
 
 
 def _csp_hash(text: str) -> str:

@@ -10,6 +10,7 @@ from pathlib import Path
 import click
 
 from merkle.note import KIND_COSIGNATURE
+from merkle.policy import Policy
 from provenance.cli.options import data_option, database_option
 from provenance.cli.output import (
     errors_end_with,
@@ -123,7 +124,26 @@ def in_words(report: FsckReport) -> str:
 
 
 @click.command("build-verifier")
+@click.option(
+    "--policy",
+    "policy_path",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help="Pin this policy in the page: it is used until its reader gives another.",
+)
+@click.option(
+    "-o",
+    "--output",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="Where to write; with --policy needed, so that the common page stays without one.",
+)
 @spoken_errors
-def build_verifier() -> None:
-    """Write static/verifier.html anew from static/js/verify."""
-    note(f"wrote {write()}")
+def build_verifier(policy_path: Path | None, output: Path | None) -> None:
+    """Write static/verifier.html anew from static/js/verify, or one with a policy pinned in it."""
+    if policy_path is None:
+        note(f"wrote {write(target=output)}")
+        return
+    if output is None:
+        raise click.UsageError("--policy asks for -o FILE")
+    text = policy_path.read_text("utf-8")
+    Policy.parse(text)
+    note(f"wrote {write(policy=text, target=output)}, with {policy_path} pinned in it")

@@ -3,11 +3,15 @@
  * kept in this browser and is the reader's own; nothing of a passport is ever taken for one.
  */
 
+import { toHex, utf8 } from '../js/verify/bytes.js';
 import { encodeVerdict, findEngine, NoEngineError, Policy, PolicyError, verifyBundle } from '../js/verify/index.js';
+import { sha256 } from '../js/verify/sha256.js';
+import { PINNED_POLICY } from './pinned.js';
 import { facts, render } from './view.js';
 import { WORDS } from './words.js';
 
-const POLICY_KEY = 'provenance.policy';
+/** Pages on one disk share their memory: one that pins a policy keeps its reader's choice apart. */
+const POLICY_KEY = PINNED_POLICY === null ? 'provenance.policy' : `provenance.policy.${toHex(sha256(utf8(PINNED_POLICY)))}`;
 const LANGUAGE_KEY = 'provenance.language';
 const AGE_KEY = 'provenance.max-age-hours';
 /** Passports are at most 16 MiB, policies far less: what is larger is not even read into memory. */
@@ -42,8 +46,15 @@ function showWaiting(text) {
   byId('waiting').textContent = text;
 }
 
+/** Where the policy in use came from, and how long it stays. */
+function policyNote() {
+  if (state.policyText === PINNED_POLICY) return words().policyPinned;
+  return state.isRemembered ? words().policyRemembered : words().policyNotRemembered;
+}
+
 function showPolicy() {
   const isAccepted = state.policyText !== null;
+  byId('policy-pinned').hidden = isAccepted || PINNED_POLICY === null;
   byId('policy-accepted').hidden = !isAccepted;
   byId('policy-asked').hidden = isAccepted;
   if (!isAccepted) return;
@@ -54,7 +65,7 @@ function showPolicy() {
     [words().policyWitnesses, policy.witnesses.map((witness) => witness.name).join(', ') || words().none],
     [words().policyQuorum, quorum],
   ]));
-  byId('policy-remembered').textContent = state.isRemembered ? words().policyRemembered : words().policyNotRemembered;
+  byId('policy-remembered').textContent = policyNote();
 }
 
 function nextStep() {
@@ -133,6 +144,15 @@ function acceptPolicy(text) {
   return true;
 }
 
+/** Back to the policy that the file was built with. */
+function takePinned() {
+  memory.set(POLICY_KEY, null);
+  Object.assign(state, { policyText: PINNED_POLICY, isRemembered: false });
+  byId('policy-error').textContent = '';
+  showPolicy();
+  check();
+}
+
 function forgetPolicy() {
   state.policyText = null;
   memory.set(POLICY_KEY, null);
@@ -192,6 +212,7 @@ function listen() {
   byId('inputs').addEventListener('submit', (event) => event.preventDefault());
   byId('policy-accept').addEventListener('click', () => acceptPolicy(`${byId('policy-text').value.trim()}\n`));
   byId('policy-forget').addEventListener('click', forgetPolicy);
+  byId('policy-pinned').addEventListener('click', takePinned);
   byId('max-age').addEventListener('change', () => { memory.set(AGE_KEY, String(readHours())); check(); });
   document.querySelectorAll('[data-language]').forEach((button) => button.addEventListener('click', () => {
     state.language = button.dataset.language;
@@ -205,6 +226,7 @@ function remember() {
   const language = memory.get(LANGUAGE_KEY) || (navigator.language.toLowerCase().startsWith('zh') ? 'zh' : 'en');
   if (language in WORDS) state.language = language;
   byId('max-age').value = memory.get(AGE_KEY) || '24';
+  state.policyText = PINNED_POLICY;
   const text = memory.get(POLICY_KEY);
   if (text === null) return;
   try {

@@ -99,6 +99,10 @@ function logCard({ verdict, words, now, language }) {
       [words.entries, log.size.toLocaleString(language)],
     );
   }
+  if (verdict.anchors.length) {
+    const said = verdict.anchors.map(({ kind, time, size }) => el('span', { class: 'anchor' }, moment(time), ` ${kind}, ${size.toLocaleString(language)}`));
+    pairs.push([words.anchored, ...said]);
+  }
   return pairs.length ? card(words.logTitle, el('dl', { class: 'facts' }, facts(pairs))) : null;
 }
 
@@ -161,7 +165,7 @@ export function render(shown) {
   const isVerified = verdict.record === 'verified';
   return [
     banner(shown),
-    isVerified && verdict.warnings.length ? warningsCard(shown) : null,
+    verdict.warnings.length ? warningsCard(shown) : null,
     el('div', { class: 'pair' }, ...[checksCard(shown), logCard(shown)].filter(Boolean)),
     isVerified ? stagesCard(shown) : null,
     isVerified ? partiesCard(shown) : null,

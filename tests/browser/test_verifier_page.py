@@ -14,11 +14,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from click.testing import CliRunner
 from playwright.sync_api import Browser, Page, expect
 
 from provenance import verifierpage
+from provenance.cli import main
 from provenance.verifierpage import STATIC, VerifierPageError
 from tests.browser.conftest import Modules
+from tests.support.bundles import policy_text
 
 BUNDLES = Path(__file__).resolve().parents[1] / "vectors/bundles"
 DOCUMENT = STATIC / "verifier.html"
@@ -41,7 +44,11 @@ def opened(browser: Browser) -> Iterator[Open]:
     contexts = []
     troubles: list[str] = []
 
-    def open_page(now: int = 1_795_446_000, script: str = "", **options: Any) -> Page:
+    documents = {DOCUMENT.as_uri()}
+
+    def open_page(
+        now: int = 1_795_446_000, script: str = "", document: Path = DOCUMENT, **options: Any
+    ) -> Page:
         context = browser.new_context(**{"locale": "en-GB", **options})
         contexts.append(context)
         page = context.new_page()
@@ -52,11 +59,12 @@ def opened(browser: Browser) -> Iterator[Open]:
         page.clock.set_fixed_time(datetime.fromtimestamp(now, UTC))
         if script:
             page.add_init_script(script)
-        page.goto(DOCUMENT.as_uri())
+        documents.add(document.as_uri())
+        page.goto(document.as_uri())
         return page
 
     def asked(url: str) -> None:
-        if url != DOCUMENT.as_uri():
+        if url not in documents:
             troubles.append(f"asked for {url}")
 
     yield open_page
@@ -193,6 +201,62 @@ def test_files_can_be_dropped(opened: Open) -> None:
     expect(page.locator("#policy-facts")).to_contain_text("log.example/2026")
     page.evaluate(DROP, [case["file"], (BUNDLES / case["file"]).read_text("utf-8")])
     expect(page.locator(".verdict.verified")).to_be_visible()
+
+
+@pytest.fixture
+def pinned(tmp_path: Path) -> Path:
+    """A page built with the corpus's policy pinned in it, by the command."""
+    policy, page = tmp_path / "policy.txt", tmp_path / "own.html"
+    policy.write_text("# </script><!-- & 策略\n" + (BUNDLES / "policy.txt").read_text("utf-8"))
+    words = ["build-verifier", "--policy", str(policy), "-o", str(page)]
+    assert CliRunner().invoke(main, words).exit_code == 0
+    assert CliRunner().invoke(main, words[:3]).exit_code == 2
+    return page
+
+
+def test_a_pinned_policy_is_used_and_said_until_the_reader_gives_another(
+    opened: Open, pinned: Path
+) -> None:
+    case = case_where(file="item-many-parties.json")
+    page = opened(case["now"], document=pinned)
+    expect(page.locator("#policy-remembered")).to_contain_text("Pinned in this file")
+    expect(page.locator("#policy-facts")).to_contain_text("log.example/2026")
+    show(page, case)
+    expect(page.locator(".verdict.verified")).to_be_visible()
+    page.click("#policy-forget")
+    expect(page.locator(".verdict")).to_have_count(0)
+    page.fill("#policy-text", policy_text(origin="other.example/log"))
+    page.click("#policy-accept")
+    expect(page.locator("#policy-remembered")).not_to_contain_text("Pinned")
+    expect(page.locator(".verdict.refused .why")).to_contain_text("log-unknown")
+    reload_until(page, "#policy-facts:has-text('other.example/log')")
+    page.click("#policy-forget")
+    page.click("#policy-pinned")
+    expect(page.locator("#policy-remembered")).to_contain_text("Pinned in this file")
+    show(page, case)
+    expect(page.locator(".verdict.verified")).to_be_visible()
+
+
+def test_the_common_page_pins_nothing(opened: Open) -> None:
+    page = opened()
+    expect(page.locator("#policy-asked")).to_be_visible()
+    expect(page.locator("#policy-pinned")).to_be_hidden()
+
+
+@pytest.mark.parametrize("file", ["anchored.json", "absent-under-an-anchored-log.json"])
+def test_anchors_and_warnings_about_the_log_are_shown(opened: Open, file: str) -> None:
+    case = case_where(file=file)
+    page = opened(case["now"])
+    trust(page)
+    show(page, case)
+    expect(page.locator("#result")).to_contain_text("not checked here")
+    expect(page.locator("#result")).to_contain_text("2026-11-20 08:00:00 UTC")
+    said = page.locator(".card.doubt")
+    if case["record"] == "absent":
+        expect(said).to_contain_text("Renew your policy")
+        expect(said).to_contain_text("does not fit this log")
+    else:
+        expect(said).to_have_count(0)
 
 
 def test_chinese_by_the_browsers_language_and_by_the_switch(opened: Open) -> None:
