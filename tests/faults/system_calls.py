@@ -22,7 +22,7 @@ from collections import Counter
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
-from typing import Any
+from typing import Any, NoReturn
 
 import pytest
 
@@ -78,12 +78,16 @@ class Trial:
 def require_strace() -> str:
     """Its path. Where there is none the test says so; in CI that is a failure."""
     found = shutil.which("strace")
-    if found is not None:
-        return found
-    message = "strace is not installed; on Debian: apt install strace (make test does it as root)"
+    if found is None:
+        missing("strace is missing; on Debian: apt install strace (make test does it as root)")
+    return found
+
+
+def missing(what: str) -> NoReturn:
+    """Something that only some machines have: skipped with these words, and a failure in CI."""
     if os.environ.get("CI"):
-        pytest.fail(message)
-    pytest.skip(message)
+        pytest.fail(what)
+    pytest.skip(what)
 
 
 class Warmed:
@@ -131,6 +135,8 @@ class Warmed:
         )
         assert tracer.stderr is not None
         attached = tracer.stderr.readline()
+        if b"ttach" in attached and b"not permitted" in attached:
+            missing(f"strace may not trace processes here: {attached.decode().strip()}")
         assert b"attached" in attached, attached
         self._channel.sendall(b"go\n")
         trial = Trial()
