@@ -36,9 +36,9 @@ def catches(outside: Outside) -> Iterator[Catches]:
 
 @pytest.fixture(scope="module")
 def flips(ledger: OutsideLedger) -> dict[str, list[Flip]]:
-    """The flips of each file of the mirror, passports included."""
-    paths = [*ledger.files, *(f"passports/{name}.json" for name in ledger.passports)]
-    return {path: flips_of(path, ledger.kind_of(path), ledger.bytes_of(path)) for path in paths}
+    """The flips of each file of the mirror, passports and receipts included."""
+    kinds = {path: ledger.kind_of(path) for path in ledger.paths}
+    return {path: flips_of(path, kinds[path], ledger.bytes_of(path)) for path in kinds}
 
 
 def _shown(ledger: OutsideLedger, flip: Flip) -> str:
@@ -65,7 +65,7 @@ def test_every_flip_is_caught_by_the_judge_over_xmod_and_torchwood(
         assert not missed, [_shown(ledger, flip) for flip in missed[:20]]
 
 
-@pytest.mark.parametrize("kind", ["checkpoint", "tile", "bundle", "delta"])
+@pytest.mark.parametrize("kind", ["checkpoint", "tile", "bundle", "delta", "receipt"])
 def test_every_flip_is_caught_by_our_own_verifier(
     ledger: OutsideLedger, flips: dict[str, list[Flip]], catches: Catches, kind: str
 ) -> None:
@@ -105,7 +105,7 @@ def _in_proposed_address(ledger: OutsideLedger, flip: Flip) -> bool:
 
 def test_our_own_verifier_has_nothing_against_what_was_not_flipped(ledger: OutsideLedger) -> None:
     ours = Ours(ledger)
-    for path in [*ledger.files, *(f"passports/{name}.json" for name in ledger.passports)]:
+    for path in ledger.paths:
         assert not ours.objection(Flip(path, 0, 0)), path
 
 

@@ -46,6 +46,7 @@ def test_xmod_formats_and_torchwood_accept_every_file_and_proof(
     for kind in ("checkpoint", "tile", "bundle", "delta"):
         assert accepted[kind] == kinds.count(kind), kind
     assert accepted["passport"] == len(ledger.passports)
+    assert accepted["receipt"] == len(ledger.receipts) >= 4
     assert accepted["inclusion proof"] == len(made["Inclusion"]) > ledger.checkpoint.size
     assert accepted["consistency proof"] == len(made["Consistency"])
     assert accepted["presence proof"] + accepted["absence proof"] == len(made["Map"])

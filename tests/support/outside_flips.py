@@ -13,7 +13,9 @@ from functools import cached_property
 from typing import Any
 
 from merkle.errors import MerkleError
+from merkle.hashing import leaf_hash
 from merkle.note import KIND_MLDSA, VerifierKey, open_note, parse_note
+from merkle.receipt import parse_receipt, verify_receipt
 from merkle.tiles import parse_path
 from provenance.crypto.mldsa import verify_mldsa
 from provenance.crypto.signing import verify_ed25519
@@ -32,7 +34,14 @@ from tests.support.outside import Flip
 from tests.support.outside_ledger import OutsideLedger, is_current
 from tests.support.served import now
 
-BUDGET = {"checkpoint": 10**9, "tile": 2_500, "bundle": 1_500, "delta": 1_200, "passport": 900}
+BUDGET = {
+    "checkpoint": 10**9,
+    "tile": 2_500,
+    "bundle": 1_500,
+    "delta": 1_200,
+    "passport": 900,
+    "receipt": 400,
+}
 """Flips for one file, about. A smaller file has every one of its bits flipped."""
 
 
@@ -99,6 +108,7 @@ class Ours:
             "tile": self._tile,
             "bundle": self._bundle,
             "delta": self._delta,
+            "receipt": self._receipt,
         }[kind]
         try:
             check(flip.path, data)
@@ -143,6 +153,14 @@ class Ours:
 
     def _verdict(self, data: bytes) -> Verdict:
         return verify_bundle(data, self._ledger.policy, now=self._now)
+
+    def _receipt(self, path: str, data: bytes) -> None:
+        receipt = parse_receipt(data)
+        if receipt.format() != data:
+            raise DomainError("not written in the one way")
+        leaf = leaf_hash(receipt.extra or b"")  # the entry that it brings along
+        verify_receipt(receipt, leaf, self._ledger.policy, verify_ed25519, verify_mldsa)
+        self._require_all_lines(receipt.checkpoint)
 
     def _tile(self, path: str, data: bytes) -> None:
         if not is_current(path, self._ledger.checkpoint.size):

@@ -18,6 +18,7 @@ from functools import cached_property
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 from merkle.checkpoint import Checkpoint, parse_checkpoint
 from merkle.note import VerifierKey, parse_note
@@ -42,13 +43,16 @@ from tests.support.served import item, now, observed
 BATCHES = (1, 3, 40, 256, 5, 300, 2, 17)
 """Events in each upload: the log grows past two full tiles, in steps that end at odd places."""
 
+_KINDS = {"tile": "tile", "map": "delta", "passports": "passport", "receipts": "receipt"}
+
 
 @dataclass
 class OutsideLedger:
     """A running platform and all that it served at one moment.
 
-    `files` are the log's, by path below ``/log/``; `passports` by name; `checkpoints` every
-    published one that was seen while the log grew, oldest first.
+    `files` are the log's, by path below ``/log/``; `passports` and `receipts` by name (a receipt
+    is a tlog-proof); `checkpoints` every published one that was seen while the log grew, oldest
+    first.
     """
 
     folder: Path
@@ -59,6 +63,7 @@ class OutsideLedger:
     log_keys: list[VerifierKey]
     files: dict[str, bytes] = field(default_factory=dict)
     passports: dict[str, bytes] = field(default_factory=dict)
+    receipts: dict[str, bytes] = field(default_factory=dict)
     checkpoints: list[bytes] = field(default_factory=list)
 
     @property
@@ -100,14 +105,21 @@ class OutsideLedger:
         """What kind of file stands at a path of the mirror."""
         if path.startswith("tile/entries/"):
             return "bundle"
-        return {"tile": "tile", "map": "delta", "passports": "passport"}.get(
-            path.partition("/")[0], path
-        )
+        return _KINDS.get(path.partition("/")[0], path)
+
+    @property
+    def paths(self) -> list[str]:
+        """Everything that was served and mirrored."""
+        return list(self._served())
+
+    def _served(self) -> dict[str, bytes]:
+        passports = {f"passports/{name}.json": data for name, data in self.passports.items()}
+        receipts = {f"receipts/{name}.tlog-proof": data for name, data in self.receipts.items()}
+        return self.files | passports | receipts
 
     def bytes_of(self, path: str) -> bytes:
         """A mirrored file or passport."""
-        name = path.removeprefix("passports/").removesuffix(".json")
-        return self.passports[name] if path.startswith("passports/") else self.files[path]
+        return self._served()[path]
 
 
 def read_checkpoint(note: bytes) -> Checkpoint:
@@ -196,11 +208,17 @@ def _fetch(ledger: OutsideLedger, tiles: Path) -> None:
         ledger.passports[f"item-{serial}"] = ledger.api.passport(item(serial))
     for name, uri in (("operator", f"https://{ledger.origin}"), ("brand", "https://brand.example")):
         ledger.passports[name] = ledger.api.passport(uri)
+    for serial in ("0", "44", "303"):
+        subject = json.loads(ledger.passports[f"item-{serial}"])["subjects"][0]
+        for link in subject["links"][:2]:
+            event = decode_base64(link["event"], 32).hex()
+            address = f"/api/v1/subjects/{quote(subject['uri'], safe='')}/events/{event}/receipt"
+            name = f"item-{serial}-{link['seq']}"
+            ledger.receipts[name] = ledger.api.fetch(f"{address}?format=tlog-proof")
 
 
 def _write_mirror(ledger: OutsideLedger) -> None:
-    wanted = {f"passports/{name}.json": data for name, data in ledger.passports.items()}
-    wanted |= ledger.files
+    wanted = {path: ledger.bytes_of(path) for path in ledger.paths}
     wanted["keys.txt"] = "".join(f"{key}\n" for key in ledger.keys).encode()
     wanted["log.vkey"] = f"{ledger.keys[0]}\n".encode()
     wanted["policy.txt"] = ledger.api.policy().encode()

@@ -144,6 +144,8 @@ func (l *log) judge(path string, data []byte) (string, error) {
 		return "delta", err
 	case kind == "passports":
 		return "passport", l.judgePassport(data)
+	case kind == "receipts":
+		return "receipt", l.judgeReceipt(data)
 	}
 	return "ours", nil
 }
@@ -188,6 +190,42 @@ func (l *log) judgeTile(path string, data []byte) error {
 		}
 	}
 	return nil
+}
+
+// judgeReceipt has torchwood verify a tlog-proof under the policy that the platform proposes, which
+// its own reader of policies reads. The record is the entry that the receipt brings along; written
+// again by torchwood's own function the file is the same.
+func (l *log) judgeReceipt(data []byte) error {
+	policy, err := torchwood.ParsePolicy(l.files["policy.txt"])
+	if err != nil {
+		return err
+	}
+	entry, err := torchwood.ProofExtraData(data)
+	if err != nil {
+		return err
+	}
+	if err := torchwood.VerifyProof(policy, tlog.RecordHash(entry), data); err != nil {
+		return err
+	}
+	head, checkpoint, _ := strings.Cut(string(data), "\n\n")
+	lines := strings.Split(head, "\n")
+	if len(lines) < 3 {
+		return errors.New("no header, extra and index")
+	}
+	index, err := strconv.ParseInt(strings.TrimPrefix(lines[2], "index "), 10, 64)
+	if err != nil {
+		return err
+	}
+	path, err := parseHashes(lines[3:])
+	if err != nil {
+		return err
+	}
+	again := torchwood.FormatProofWithExtraData(index, entry, path, []byte(checkpoint))
+	if !bytes.Equal(again, data) {
+		return errors.New("not written in the one way")
+	}
+	_, err = l.openCheckpoint([]byte(checkpoint))
+	return err
 }
 
 // proofs checks the proofs that the platform made: CheckRecord for each, CheckTree, VerifyLookup.
