@@ -26,7 +26,7 @@ from provenance.platform import Platform, initialise
 from provenance.services import checking as services
 from provenance.services.checking import FsckReport
 from provenance.storage.tiles import LastSigned
-from provenance.verifierpage import write
+from provenance.verifierpage import write, write_passport_script
 
 
 @click.command()
@@ -138,9 +138,11 @@ def in_words(report: FsckReport) -> str:
 )
 @spoken_errors
 def build_verifier(policy_path: Path | None, output: Path | None) -> None:
-    """Write static/verifier.html anew from static/js/verify, or one with a policy pinned in it."""
+    """Write static/verifier.html and static/js/passport.js anew, or a verifier with a policy."""
     if policy_path is None:
         note(f"wrote {write(target=output)}")
+        if output is None:
+            note(f"wrote {write_passport_script()}")
         return
     if output is None:
         raise click.UsageError("--policy asks for -o FILE")

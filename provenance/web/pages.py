@@ -92,7 +92,6 @@ def passport_page(
     *,
     bundle_url: str,
     has_verifier: bool,
-    verifier_modules: Sequence[str] = (),
     anchor_kinds: Sequence[str] = (),
 ) -> Response:
     """The page of one subject: story, the server's verdict, and what a phone needs to check it.
@@ -122,7 +121,6 @@ def passport_page(
         bundle_url=bundle_url,
         download_name=_download_name(story.subject.number),
         has_verifier=has_verifier,
-        verifier_modules=verifier_modules,
         phone_words=PHONE_WORDS,
         unnamed=language.say(_unnamed(story.subject.kind)),
     )

@@ -10,7 +10,6 @@ SHOULD).
 from __future__ import annotations
 
 import re
-from functools import lru_cache
 from pathlib import Path
 from urllib.parse import quote, urlencode
 
@@ -121,7 +120,6 @@ def _page(passport: ReadyPassport) -> Response:
         verdict,
         bundle_url=passport_url(passport.subject),
         has_verifier=has_verifier(),
-        verifier_modules=_modules(str(current_app.static_folder)),
         anchor_kinds=platform().anchor_kinds,
     )
     response.headers["Cache-Control"] = "no-cache"
@@ -135,14 +133,6 @@ def has_verifier() -> bool:
 
 def _verifier() -> Path:
     return Path(str(current_app.static_folder)) / "verifier.html"
-
-
-@lru_cache(maxsize=4)
-def _modules(static: str) -> tuple[str, ...]:
-    """The verifier's modules, so that a page can ask for all at once rather than one after
-    another."""
-    root = Path(static)
-    return tuple(str(file.relative_to(root)) for file in sorted((root / "js/verify").glob("*.js")))
 
 
 def redirect_to(target: str) -> Response:

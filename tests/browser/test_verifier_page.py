@@ -105,6 +105,12 @@ def test_the_committed_file_is_in_step_with_its_sources() -> None:
     assert not re.search(r"""\b(?:src|href|action)=|@import|url\(|\son\w+=""", built)
 
 
+def test_the_passport_pages_script_is_in_step_with_its_modules() -> None:
+    built = verifierpage.build_passport_script()
+    committed = (STATIC / verifierpage.PASSPORT_TARGET).read_text("utf-8")
+    assert committed == built, "run: provenance build-verifier"
+
+
 def test_a_verified_record(opened: Open) -> None:
     case = case_where(file="item-case-pallet.json")
     page = opened(case["now"])

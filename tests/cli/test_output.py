@@ -12,7 +12,7 @@ from provenance.cli.output import errors_end_with, progress, spoken_errors
 from provenance.domain.errors import InvalidContentError, Violation
 
 #: Commands that print no result of their own, or that stay up.
-WITHOUT_RESULT = {"serve", "sequence", "build-verifier"}
+WITHOUT_RESULT = {"witness serve", "serve", "sequence", "build-verifier"}
 
 
 def leaves(group: click.Group, before: str = "") -> list[tuple[str, click.Command]]:
