@@ -32,6 +32,7 @@ from provenance.verify.policies import (
 from provenance.verify.refusal import RefusedError
 
 PINNED = "policy.txt"
+_YEAR_10000 = 253_402_300_800  # POSIX seconds: the first that no date of four digits names
 
 
 def pinned_path() -> Path:
@@ -220,6 +221,11 @@ def _spell(name: str, groups: dict[str, Group]) -> str:
     return f"{rule} ({members})"
 
 
+def _moment(seconds: int) -> str:
+    """A cosigner's time, which may be one that no calendar has (up to 2^63 - 1 s)."""
+    return format_seconds(seconds) if seconds < _YEAR_10000 else f"{seconds} s since 1970"
+
+
 def _findings(found: Examination, read: Policy) -> dict[str, Any]:
     return {
         "satisfied": found.reason is None,
@@ -227,8 +233,8 @@ def _findings(found: Examination, read: Policy) -> dict[str, Any]:
         "origin": found.origin,
         "size": found.size,
         "root": found.root.hex(),
-        "asOf": None if found.as_of is None else format_seconds(found.as_of),
-        "cosigned": {name: format_seconds(at) for name, at in sorted(found.times.items())},
+        "asOf": None if found.as_of is None else _moment(found.as_of),
+        "cosigned": {name: _moment(at) for name, at in sorted(found.times.items())},
         "missing": sorted({one.name for one in read.witnesses} - found.times.keys()),
     }
 
@@ -242,8 +248,8 @@ def _lines(found: Examination, read: Policy, now: int) -> Iterator[str]:
     yield f"  log {found.origin}, {found.size} entries, root {found.root.hex()}"
     for one in read.witnesses:
         at = found.times.get(one.name)
-        said = "no line" if at is None else f"cosigned at {format_seconds(at)}, {now - at} s ago"
+        said = "no line" if at is None else f"cosigned at {_moment(at)}, {now - at} s ago"
         yield f"  {one.name}: {said}"
     yield f"  enough: {_enough(read)}"
     if found.as_of is not None:
-        yield f"  as of {format_seconds(found.as_of)}"
+        yield f"  as of {_moment(found.as_of)}"

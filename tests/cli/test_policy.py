@@ -167,6 +167,17 @@ def test_check_says_why_a_checkpoint_does_not_satisfy(policy: Path, checkpoint: 
     assert "cannot be read" in run(*words[:4], policy / "x", status=2).stderr
 
 
+def test_check_says_a_time_that_no_calendar_has(policy: Path, checkpoint: Path) -> None:
+    """A witness may state any time up to 2^63 - 1 s; that is an answer about it, not a crash."""
+    late = {"clock": 2**63 - 1, "harbour": NOW - 60}
+    checkpoint.write_text(plain_world().publish(late).note)
+    words = ("policy", "check", policy, "--checkpoint", checkpoint, "--at", NOW)
+    assert facts(*words)["cosigned"]["clock"] == f"{2**63 - 1} s since 1970"
+    assert f"clock: cosigned at {2**63 - 1} s since 1970" in run(*words).stdout
+    checkpoint.write_text(plain_world().publish(dict.fromkeys(late, 2**63 - 1)).note)
+    assert facts(*words, status=1)["reason"] == "checkpoint-future"
+
+
 # --- pin, and verify by it ------------------------------------------------------------------------
 
 
