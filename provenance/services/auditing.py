@@ -59,7 +59,7 @@ from provenance.services.auditing_ahead import Ahead
 from provenance.services.auditing_entries import Findings, Replay
 from provenance.services.auditing_forks import (
     ForkEvidenceError,
-    ForkFoundError,
+    SignedLieError,
     State,
     keep_evidence,
     open_signed,
@@ -264,7 +264,7 @@ class _Run:
             for step in (self._follow, self._walk_seals, self._look_elsewhere):
                 try:
                     step()
-                except ForkFoundError as error:
+                except SignedLieError as error:
                     self._findings.keep(error.what, error.where, error.expected, error.found)
                 except DifferenceError as error:
                     self._findings.note(error)
@@ -312,7 +312,11 @@ class _Run:
         self._directory.log.write_checkpoint(note)
 
     def _open(self, note: bytes) -> State:
-        text = note.decode("utf-8", "replace")
+        try:
+            # Bytes that are no text are never held: the note is read again by every later run.
+            text = note.decode("utf-8")
+        except UnicodeDecodeError as error:
+            raise DifferenceError("checkpoint", "log/checkpoint", "UTF-8", note[:200]) from error
         try:
             published = self._judge(text)
         except RefusedError as error:
@@ -372,7 +376,12 @@ class _Run:
         try:
             judge_age(judge_not_future(published, self._policy, now), now, self._auditor.max_age)
         except RefusedError as error:
-            found = "no time" if self._as_of is None else format_seconds(self._as_of)
+            # A time to come may be one of no calendar (up to 2^63 - 1 s): it is not vouched for.
+            as_of = self._as_of or 0
+            if error.reason == "checkpoint-future":
+                self._as_of, found = None, f"{as_of} s since 1970"
+            else:
+                found = format_seconds(as_of)
             expected = f"at most {self._auditor.max_age} s before {format_seconds(now)}"
             self._findings.note(
                 DifferenceError("time", "log/checkpoint", expected, f"{found}: {error.reason}")
@@ -381,6 +390,7 @@ class _Run:
     def _compare_with_held(self, new: State, tree: ServedTree | None) -> None:
         held = self._held
         if held is None:
+            require_continuing(self._directory, self._policy, new, new, None, "log/checkpoint")
             return
         if new.checkpoint.size >= held.checkpoint.size:
             require_continuing(self._directory, self._policy, held, new, tree, "log/checkpoint")
@@ -484,17 +494,18 @@ class _Run:
                 self._findings.note(error)
             except LogUnreachableError as error:
                 self._unreachable.append(str(error))
-        self._read_evidence()
         origin = self._held.checkpoint.origin
+        self._read_evidence(origin)
         for note, place in dict(self._seen).items():
             self._keep_sighting(note, place, origin)
         if self._place.size == self._held.checkpoint.size:
             self._compare_sightings(self._held, origin)
 
-    def _read_evidence(self) -> None:
+    def _read_evidence(self, origin: str) -> None:
         """What the log says against itself: an honest one shows the forks that it found.
 
-        What proves nothing is passed over: anybody may have put it there.
+        What proves nothing is passed over, and what is about another log of the policy: anybody
+        may have put it there.
         """
         try:
             data = self._source.read("api/v1/log/forks", MAX_EVIDENCE_BYTES)
@@ -504,6 +515,8 @@ class _Run:
         for value in found if isinstance(found, list) else ():
             try:
                 evidence = read_fork(value)
+                if evidence.origin != origin:
+                    continue
                 path = keep_evidence(self._directory, self._policy, evidence)
             except (FormError, Base64Error, ForkEvidenceError):
                 continue
@@ -544,7 +557,7 @@ class _Run:
                 require_continuing(
                     self._directory, self._policy, state, held, tree, sighting.source
                 )
-            except ForkFoundError as error:
+            except SignedLieError as error:
                 self._findings.keep(error.what, error.where, error.expected, error.found)
         counts = dict(self._place.counts)
         words = "checkpoints seen elsewhere"

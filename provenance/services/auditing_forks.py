@@ -12,6 +12,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from merkle.checkpoint import Checkpoint
+from merkle.hashing import EMPTY_ROOT
 from merkle.policy import Policy
 from merkle.proofs import prove_consistency
 from merkle.tree import HashReader, root_at
@@ -23,6 +24,7 @@ from provenance.verify.forks import ForkEvidenceError, open_state, verify_fork
 __all__ = [
     "ForkEvidenceError",
     "ForkFoundError",
+    "SignedLieError",
     "State",
     "keep_evidence",
     "open_signed",
@@ -30,7 +32,11 @@ __all__ = [
 ]
 
 
-class ForkFoundError(DifferenceError):
+class SignedLieError(DifferenceError):
+    """What the log's key signed cannot be: it stays so, whatever is served later."""
+
+
+class ForkFoundError(SignedLieError):
     """The log's key signed two states that cannot both be; the evidence is at `path`."""
 
     def __init__(self, place: str, one: Checkpoint, other: Checkpoint, path: Path) -> None:
@@ -62,10 +68,17 @@ def require_continuing(
 ) -> None:
     """Nothing if `newer` (not smaller) continues `older`; else keep evidence, ForkFoundError.
 
+    A log without entries has one root only. Another one is a SignedLieError without evidence: no
+    proof leads from size 0, so the form has no place for it.
+
     `reader` is the tree of `newer`, not asked between equal sizes. `place` is where the one of the
     two that was not known yet was seen.
     """
     one, other = older.checkpoint, newer.checkpoint
+    if one.size == 0:
+        for checkpoint in (one, other):
+            _require_empty_root(checkpoint, place)
+        return
     if one.size == other.size:
         if one.root == other.root:
             return
@@ -78,6 +91,11 @@ def require_continuing(
         proof = tuple(prove_consistency(one.size, other.size, reader))
         evidence = ForkEvidence(one.origin, older.note, newer.note, root, proof)
     raise ForkFoundError(place, one, other, keep_evidence(directory, policy, evidence))
+
+
+def _require_empty_root(checkpoint: Checkpoint, place: str) -> None:
+    if checkpoint.size == 0 and checkpoint.root != EMPTY_ROOT:
+        raise SignedLieError("root of no entries", place, EMPTY_ROOT.hex(), checkpoint.root.hex())
 
 
 def keep_evidence(directory: AuditDirectory, policy: Policy, evidence: ForkEvidence) -> Path:

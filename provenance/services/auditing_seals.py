@@ -35,7 +35,7 @@ from provenance.crypto.errors import CryptoError
 from provenance.crypto.integrity import verify_proof
 from provenance.crypto.signing import PublicKey
 from provenance.domain import canonical
-from provenance.domain.canonical import MAX_BUNDLE_BYTES
+from provenance.domain.canonical import MAX_BUNDLE_BYTES, MalformedJsonError
 from provenance.domain.chain import Link, subject_key
 from provenance.domain.ledger import decode_entry
 from provenance.domain.party import KeyRefusedError, Party
@@ -176,7 +176,7 @@ class SealWalk:
         data, leaves = line.seal or b"", line.leaves or b""
         try:
             seal = read_seal(canonical.parse(data))
-        except MalformedSealError as error:
+        except (MalformedJsonError, MalformedSealError) as error:
             self._findings.keep("form", where, "a seal", error)
             return None
         hashes = [leaves[i : i + HASH_SIZE] for i in range(0, len(leaves), HASH_SIZE)]

@@ -13,13 +13,14 @@ import time
 from base64 import b64encode
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
 import pytest
 from sqlalchemy import func, select
 
-from merkle.checkpoint import parse_checkpoint
+from merkle.checkpoint import Checkpoint, parse_checkpoint
 from merkle.hashing import leaf_hash
 from merkle.note import parse_note, sign_note
 from merkle.policy import Policy
@@ -27,7 +28,7 @@ from merkle.tiles import TileHashReader, addresses_for, decode_bundle, entries_p
 from merkle.tree import root_at
 from merkle.witness import checkpoint_path
 from provenance.client.log_reader import LogReader
-from provenance.crypto.signing import NoteSigner, PrivateKey
+from provenance.crypto.signing import Cosigner, NoteSigner, PrivateKey
 from provenance.domain import canonical
 from provenance.domain.chain import Link, decode_link, subject_key
 from provenance.domain.delta import delta_path
@@ -922,3 +923,88 @@ def test_an_empty_log_of_size_zero_is_looked_at(told: Told, state: Path) -> None
     assert report.size == 0
     assert isinstance(decode_entry(told.entries[0]), MapHead)
     assert audit(state, LogReader(told.served.url)).is_good
+
+
+# --- a hostile server cannot end the audit --------------------------------------------------------
+
+
+def test_a_checkpoint_that_is_no_utf8_is_a_difference_and_not_kept(told: Told, state: Path) -> None:
+    """Taken with its bad bytes replaced, it would be held, and no later run could read it."""
+    real = LogReader(told.served.url)
+    bad = b"\xe2\x80\x94 \xff AAAAAAA=\n"
+    report = audit(state, Altered(real, {"log/checkpoint": lambda note: note + bad}))
+    assert names(report) == {("checkpoint", "log/checkpoint")}
+    assert "UTF-8" in report.passing[0][2]
+    assert audit(state, real).is_good
+
+
+def signed_state(told: Told, size: int, root: bytes) -> bytes:
+    """A state of the log that only its own keys can sign."""
+    text = Checkpoint(told.served.origin, size, root).format()
+    keys = told.served.platform.keys
+    note = parse_note(sign_note(text, [NoteSigner(told.served.origin, keys.log)]))
+    clock = Cosigner(f"{told.served.origin}/clock", keys.clock)
+    return note.with_signatures([clock.cosign(text.encode(), now())]).format()
+
+
+def test_an_empty_log_with_a_root_is_kept_wherever_it_is_seen(
+    told: Told, continued: Path, state: Path
+) -> None:
+    """No proof leads from size 0, so it is no evidence of a fork; nor is it a reason to stop."""
+    real = LogReader(told.served.url)
+    lie = signed_state(told, 0, bytes(32))
+    wanted = ("root of no entries", "http://mirror.example")
+    report = audit(state, real, mirrors=[Mirror(lie)])
+    assert [found[:2] for found in report.kept] == [wanted]
+    assert audit(state, real).kept == report.kept
+    report = audit(continued, Altered(real, {"log/checkpoint": lambda _: lie}))
+    assert ("root of no entries", "log/checkpoint") in names(report)
+    empty = signed_state(told, 0, sha256(b"").digest())
+    assert audit(state / "other", real, mirrors=[Mirror(empty)]).is_good
+
+
+def test_a_cosigned_time_beyond_every_calendar_is_a_difference(told: Told, state: Path) -> None:
+    forged = ForgedLog.copy(told.served, told.entries)
+    note = forged.note(seconds=2**63 - 1)
+    report = audit(state, Altered(forged, {"log/checkpoint": lambda _: note}))
+    assert names(report) == {("time", "log/checkpoint")}
+    assert "checkpoint-future" in report.passing[0][3]
+    assert report.as_of is None
+    assert report.to_json()["asOf"] is None
+
+
+def test_a_seal_that_is_too_large_is_kept(told: Told, state: Path) -> None:
+    """The log names it by its hash, so that it is the log's lie and not the server's."""
+    index = told.links_of(item_uri(639))[-1]
+    line = sealed_line(told, index)
+    value = {**line["seal"], "nonce": "A" * 60_000}
+    data = canonical.encode(value)
+    changes = {
+        place: replace(decode_link(told.entries[place]), seal=leaf_hash(data)).encode()
+        for place in range(line["index"], line["index"] + line["links"])
+    }
+
+    def exchange(lines: list[dict[str, Any]]) -> None:
+        for one in lines:
+            if one["index"] == line["index"]:
+                one["seal"] = value
+
+    forged = ForgedLog.copy(told.served, told.entries, changes)
+    report = audit(state, Altered(forged, {"api/v1/seals": relined(exchange)}))
+    assert "form" in {f[0] for f in report.kept}
+
+
+def test_another_logs_fork_is_not_this_logs(told: Told, state: Path) -> None:
+    """Evidence against a second log of the reader's policy, shown by whoever sits in between."""
+    other, key = "log.example.org/other", PrivateKey.generate()
+    signer = NoteSigner(other, key)
+    real = LogReader(told.served.url)
+    proposed = real.read("api/v1/policy", 2**16)
+    policy = f"log {signer.vkey.format()}\n".encode() + proposed
+    notes = [
+        sign_note(Checkpoint(other, 5, bytes([fill]) * 32).format(), [signer]).decode()
+        for fill in (1, 2)
+    ]
+    shown = canonical.encode([ForkEvidence(other, *notes).to_json()])
+    report = audit(state, Altered(real, {"api/v1/log/forks": lambda _: shown}), policy=policy)
+    assert report.is_good
