@@ -136,6 +136,26 @@ PHRASES: dict[str, tuple[str, str]] = {
         "continues it is wrong. Try again, and be careful if it stays so.",
         "本设备记得该日志较早的状态，而证明当前状态由其延续的证据有误。请重试；若仍如此，请谨慎。",
     ),
+    "memory.unavailable.title": (
+        "Not compared with what this device has seen",
+        "未能与本设备此前所见状态核对",
+    ),
+    "memory.unavailable.text": (
+        "This device remembers an earlier state of this log, and the proof that the present one "
+        "continues it did not come. Try again, and be careful if it stays so.",
+        "本设备记得该日志较早的状态，但未能取得当前状态由其延续的证据。请重试；若仍如此，请谨慎。",
+    ),
+    "memory.unjudged.title": (
+        "This device remembers another history of this log",
+        "本设备记得该日志的另一段历史",
+    ),
+    "memory.unjudged.text": (
+        "It was signed by a key that the pinned policy does not know, so it is no evidence against "
+        "the log; but what is shown here does not continue it. Unless the operator has announced "
+        "a new key or a new log through another channel, be careful.",
+        "该历史并非由已固定策略认可的密钥签名，不能作为不利于该日志的证据；但此处显示的状态并非由其"
+        "延续。除非运营方已通过其他渠道公布新密钥或新日志，否则请谨慎。",
+    ),
     "mismatch.title": ("The page shows something else than the proof", "页面内容与证明不一致"),
     "mismatch.text": (
         "What is written below is not what the verified record says. Do not rely on it.",

@@ -4014,7 +4014,8 @@ const isRecord = ({ record, log }) => log !== null && (record === 'verified' || 
 
 /**
  * The verdict again, now with what this phone has seen of the log before: `{verdict, memory}`, where
- * `memory` is a state of `compare`, or `first`.
+ * `memory` is a state of `compare`, `first`, or `unjudged`: two histories, one of which was not signed by
+ * a key that this policy accepts, so that it is no evidence; but nor did the log continue what was seen.
  */
 async function judgeAgain(verdict, bytes, storage, judge) {
   if (!isRecord(verdict)) return { verdict, memory: 'first' };
@@ -4028,12 +4029,17 @@ async function judgeAgain(verdict, bytes, storage, judge) {
   const { state, evidence } = await compare(seen, checkpoint, fetchProof);
   if (state === 'grown') remember(storage, origin, checkpoint);
   else if (state !== 'unavailable') handIn(seen);
-  return { verdict: evidence ? await judge(parseKnown(new TextEncoder().encode(JSON.stringify(evidence)))) : verdict, memory: state };
+  if (!evidence) return { verdict, memory: state };
+  const again = await judge(parseKnown(new TextEncoder().encode(JSON.stringify(evidence))));
+  return { verdict: again, memory: again.reason === 'log-forked' ? state : 'unjudged' };
 }
 
-/** Say what this phone's memory of the log adds, where it is no evidence of a fork. */
+/**
+ * Say what this phone's memory of the log adds, where it is no evidence of a fork. A proof that did not
+ * come is said too: a server with two histories would hold it back.
+ */
 function showMemory(root, memory, words) {
-  if (memory !== 'older' && memory !== 'unproven') return;
+  if (!['older', 'unproven', 'unavailable', 'unjudged'].includes(memory)) return;
   showNotice(root, 'alert', [words.say(`memory.${memory}.title`), words.say(`memory.${memory}.text`)]);
 }
 

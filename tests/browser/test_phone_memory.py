@@ -14,7 +14,7 @@ from werkzeug.serving import make_server
 
 from merkle.checkpoint import Checkpoint
 from merkle.note import sign_note
-from provenance.crypto.signing import NoteSigner
+from provenance.crypto.signing import NoteSigner, PrivateKey
 from tests.browser.test_passport_page import CAN, PHONE, look, title
 from tests.web.site import Site
 
@@ -127,6 +127,32 @@ def test_what_was_not_signed_by_the_log_accuses_nobody(page: Page, site: Site) -
     put(page, genuine.replace(genuine[-12:-4], "AAAAAAAA").encode())
     visit(page, "absent")
     assert json.loads(page.request.get("/api/v1/log/forks").text()) == []
+
+
+def test_another_history_under_a_key_that_was_given_up_is_said_aloud(
+    page: Page, site: Site
+) -> None:
+    """Who accepted a new key has not accepted that the log begins anew: no evidence, no silence."""
+    visit(page, "absent")
+    size, _ = site.platform.prover.published()
+    signer = NoteSigner(site.platform.origin, PrivateKey.generate())
+    text = Checkpoint(site.platform.origin, size, sha256(b"another history").digest()).format()
+    put(page, sign_note(text, [signer]))
+    visit(page, "absent")
+    notice = page.locator(".notice-stop").inner_text()
+    assert "This device remembers another history of this log" in notice
+
+
+def test_a_proof_that_is_held_back_is_said_aloud(page: Page, site: Site) -> None:
+    """A server with two histories has no proof to show: its silence must not look like none."""
+    visit(page, "absent")
+    before = remembered(page)
+    site.tell_story()
+    page.route("**/api/v1/log/consistency?*", lambda route: route.fulfill(status=404))
+    visit(page, "absent")
+    notice = page.locator(".notice-stop").inner_text()
+    assert "Not compared with what this device has seen" in notice
+    assert remembered(page) == before
 
 
 def test_a_wrong_proof_is_said_aloud_and_not_remembered(page: Page, site: Site) -> None:
