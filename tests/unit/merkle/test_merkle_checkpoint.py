@@ -293,6 +293,13 @@ def test_receipts_that_prove_nothing_are_refused_by_reason():
         verify_receipt(receipt_of(1, b"no note"), leaf, POLICY, check)
 
 
+def test_a_post_quantum_log_key_may_also_be_a_witness():
+    """One key, one judge: the reader's policy was no mistake, and the receipt is good."""
+    key = VerifierKey.make(LOG.name, KIND_MLDSA, bytes(1312)).format()
+    policy = Policy.parse(f"log {LOG.key.format()}\nlog {key}\nwitness pq {key}\nquorum none\n")
+    verify_receipt(receipt_of(1), leaf_hash(b"entry 1"), policy, check, check)
+
+
 GOOD = receipt_of(1).format()
 
 
