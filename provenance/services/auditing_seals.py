@@ -10,6 +10,10 @@ has, and replayed by the one function that capture and every verifier use (`doma
 A party without a role may seal events about itself only (docs/formats.md section 5). Events are not
 public by index, so that is judged by the subject: the links of such a seal are all the party's own.
 
+A seal may cover events that have no link here: one that stood on its chains before is answered with
+the links that it has. An operator that leaves a sealed event out looks the same from outside, so
+these are counted; the party that sealed has a signed receipt, which names every event's links.
+
 **Not checked**, and counted as such: links whose events carry their own proofs. Such a proof covers
 the event, which is not public by index; whoever has the passport of its subject checks it there.
 
@@ -59,6 +63,8 @@ from provenance.verify.parties import judge_parties
 PAGE: Final = 200
 MAX_PAGE_BYTES: Final = 16 * 1024 * 1024
 """More than the platform sends in one page (4 MiB as stored, in base64)."""
+
+WITHOUT_LINK: Final = "sealed events without a link in their upload"
 
 _ANY_AGE: Final = 2**53  # a party's passport is judged for what it holds, not for its age
 _MAX_PARTY_URI: Final = 2_048
@@ -160,6 +166,9 @@ class SealWalk:
                 self._findings.keep(
                     "event", f"log entry {place}", "one that its seal covers", link.event
                 )
+        without = len(events - {link.event for link in links})
+        if without:
+            self._counts[WITHOUT_LINK] += without
         self._judge_key(seal, links, where, now)
         self._counts["seals"] += 1
         self._counts["sealed links"] += len(links)

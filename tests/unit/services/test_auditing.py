@@ -37,6 +37,7 @@ from provenance.domain.ledger import MapHead, decode_entry
 from provenance.domain.log_source import LogFileMissingError, LogUnreachableError
 from provenance.domain.seal_line import decode_seal_line
 from provenance.services.auditing import AuditError, Auditor, AuditReport, choose_policy
+from provenance.services.auditing_seals import WITHOUT_LINK
 from provenance.services.auditing_tree import Source
 from provenance.storage.audit_state import AuditDirectory, AuditStateError
 from provenance.storage.tables import uploads
@@ -634,6 +635,20 @@ def test_an_event_that_its_seal_does_not_cover_is_kept(told: Told, state: Path) 
     changed = replace(link, event=bytes(32)).encode()
     report = audit(state, ForgedLog.copy(told.served, told.entries, {index: changed}))
     assert ("event", f"log entry {index}") in {found[:2] for found in report.kept}
+
+
+def test_a_sealed_event_that_has_no_link_is_counted(told: Told, state: Path) -> None:
+    """Left out, or there before under another seal: from outside the two look the same."""
+    forged = ForgedLog.copy(told.served, [*told.entries[:-2], told.entries[-1]])
+
+    def fewer(lines: list[dict[str, Any]]) -> None:
+        for line in lines:
+            if line["index"] + line["links"] == told.size - 1:
+                line["links"] -= 1
+
+    report = audit(state, Altered(forged, {"api/v1/seals": relined(fewer)}))
+    assert report.counts[WITHOUT_LINK] == 1
+    assert WITHOUT_LINK not in audit(state / "honest", LogReader(told.served.url)).counts
 
 
 # --- checkpoints that cannot be -------------------------------------------------------------------
