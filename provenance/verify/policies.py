@@ -7,7 +7,8 @@ A policy is right or wrong only for somebody's purpose; the warnings say what an
 leaves open. The one that matters most: a quorum which the operator reaches alone, with cosigners of
 its own name, lets it show two readers two histories.
 
-Own name: a cosigner whose key's name is the log's origin, or lies below it (``<origin>/clock``).
+Own: a cosigner whose key's name is the log's origin, or lies below it (``<origin>/clock``), or
+whose key is the log's own under another name.
 Whether another name is another hand is nothing that a file can tell.
 """
 
@@ -67,11 +68,14 @@ def describe(policy: Policy) -> list[VerdictWarning]:
 
 
 def own_cosigners(policy: Policy) -> set[str]:
-    """The policy's names of witnesses that say they are the operator's."""
+    """The policy's names of witnesses that say they are the operator's, or bear a log's key."""
     return {
         witness.name
         for witness in policy.witnesses
-        if any(_is_below(witness.key.name, log.origin) for log in policy.logs)
+        if any(
+            _is_below(witness.key.name, log.origin) or witness.key.public_key == log.key.public_key
+            for log in policy.logs
+        )
     }
 
 

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from click.testing import CliRunner, Result
 
+from merkle.note import KIND_COSIGNATURE, VerifierKey
 from provenance.cli import main
 from provenance.cli.policy import pinned_path
 from provenance.domain.canonical import encode_base64
@@ -89,6 +90,17 @@ def test_show_says_what_a_policy_leaves_open(
     assert bool(found) == bool(warnings)
     words = run("policy", "show", path).stdout
     assert all(f"warning {code} ({place}): " in words for code, place in found)
+
+
+def test_show_knows_the_logs_own_key_under_a_witness_name(tmp_path: Path) -> None:
+    """Whoever signs the log signs the cosignature: that no other hand is there must be said."""
+    log = policy_text().splitlines()[0]
+    public = VerifierKey.parse(log.split()[1]).public_key
+    twin = VerifierKey.make("harbour.example/w1", KIND_COSIGNATURE, public).format()
+    path = tmp_path / "p.txt"
+    path.write_text(f"{log}\nwitness harbour {twin}\nquorum harbour\n")
+    shown = facts("policy", "show", path)
+    assert [one["code"] for one in shown["warnings"]] == ["operator-alone"]
 
 
 def test_show_and_check_read_what_a_platform_serves(tmp_path: Path) -> None:
