@@ -17,6 +17,8 @@ from provenance.domain.chain import Link, subject_key
 from provenance.domain.ledger import map_value
 from provenance.domain.passport import AbsentSubject, PresentSubject
 from provenance.verify.refusal import RefusedError
+from qr.errors import QrError
+from qr.identifier import canonical_identifier
 
 
 def verify_history(
@@ -43,10 +45,20 @@ def verify_history(
 
 
 def _verify_absence(subject: AbsentSubject, key: bytes, place: str, map_root: bytes) -> None:
+    """Histories stand under canonical identifiers: that another spelling has none says nothing."""
+    if not _is_canonical(subject.uri):
+        raise RefusedError("map-absence", place)
     try:
         verify_absence(map_root, key, subject.absence)
     except MapProofError as error:
         raise RefusedError("map-absence", place) from error
+
+
+def _is_canonical(uri: str) -> bool:
+    try:
+        return canonical_identifier(uri) == uri
+    except QrError:
+        return False
 
 
 def _verify_presence(subject: PresentSubject, key: bytes, place: str, map_root: bytes) -> None:

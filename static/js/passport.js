@@ -2462,6 +2462,8 @@ const $js_verify_complete = (() => {
 const { equal } = $js_verify_bytes;
 const { mapValue, subjectKey } = $js_verify_chain;
 const { RefusedError } = $js_verify_errors;
+const { requireThat } = $js_verify_form;
+const { canonicalIdentifier } = $js_verify_identifier;
 const { verifyAbsence, verifyPresence } = $js_verify_keymap;
 const { rootOf, verifyInclusion } = $js_verify_merkle;
 const { orRefuse } = $js_verify_published;
@@ -2490,7 +2492,11 @@ function checkHistory({ links, value }, place) {
 function checkSubject(subject, place, mapRoot, checkpoint) {
   const key = subjectKey(subject.uri);
   if (!subject.present) {
-    orRefuse('map-absence', place, () => verifyAbsence(mapRoot, key, subject.absence));
+    orRefuse('map-absence', place, () => {
+      // Histories stand under canonical identifiers: that another spelling has none says nothing.
+      requireThat(canonicalIdentifier(subject.uri) === subject.uri, 'a canonical identifier');
+      verifyAbsence(mapRoot, key, subject.absence);
+    });
     return;
   }
   const { links, value } = subject;

@@ -172,6 +172,19 @@ def absence_with_an_empty_proof(_bundle: Json, published: Published) -> Json:
     return other
 
 
+@tampering("map-absence", "subjects[0]")
+def absence_of_another_spelling(_bundle: Json, published: Published) -> Json:
+    """The item is there; what the map has never seen is its identifier as a brand's web address."""
+    other = published.passport(ITEM.replace("id.gs1.org", "brand.example"))
+    assert "absence" in other["subjects"][0]
+    return other
+
+
+@tampering("map-absence", "subjects[0]")
+def absence_of_a_malformed_identifier(_bundle: Json, published: Published) -> Json:
+    return published.passport("urn:epc:id:sgtin:1.2.3")
+
+
 @tampering("map-presence", "subjects[0]")
 def map_value_of_another_count(bundle: Json, _: Published) -> None:
     """The newest event dropped, and the map's word changed to fit."""

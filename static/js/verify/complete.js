@@ -6,6 +6,8 @@
 import { equal } from './bytes.js';
 import { mapValue, subjectKey } from './chain.js';
 import { RefusedError } from './errors.js';
+import { requireThat } from './form.js';
+import { canonicalIdentifier } from './identifier.js';
 import { verifyAbsence, verifyPresence } from './keymap.js';
 import { rootOf, verifyInclusion } from './merkle.js';
 import { orRefuse } from './published.js';
@@ -34,7 +36,11 @@ function checkHistory({ links, value }, place) {
 function checkSubject(subject, place, mapRoot, checkpoint) {
   const key = subjectKey(subject.uri);
   if (!subject.present) {
-    orRefuse('map-absence', place, () => verifyAbsence(mapRoot, key, subject.absence));
+    orRefuse('map-absence', place, () => {
+      // Histories stand under canonical identifiers: that another spelling has none says nothing.
+      requireThat(canonicalIdentifier(subject.uri) === subject.uri, 'a canonical identifier');
+      verifyAbsence(mapRoot, key, subject.absence);
+    });
     return;
   }
   const { links, value } = subject;

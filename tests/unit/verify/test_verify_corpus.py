@@ -20,7 +20,7 @@ from tests.support.bundle_corpus import (
 from tests.support.bundle_forgeries import FORGERIES
 from tests.support.stories import STORIES
 
-CASES = 202
+CASES = 204
 FORMATS = Path(__file__).resolve().parents[3] / "docs" / "formats.md"
 # Codes of section 1 that no committed file shows: a bundle above 16 MiB (tested below).
 NOT_IN_FILES = {"too-large"}
