@@ -25,6 +25,7 @@ from merkle.checkpoint import parse_checkpoint
 from merkle.note import Note, parse_note
 from provenance.domain import canonical
 from provenance.domain.anchoring import Anchor, AnchorError, AnchorSupersededError, Confirmed
+from provenance.services.observing import SILENT, Observer
 from provenance.storage import anchors as rows
 from provenance.storage.anchors import AnchorRow
 from provenance.storage.errors import StoreConflictError
@@ -45,11 +46,13 @@ class Anchoring:
         *,
         clock: Callable[[], int],
         interval_ms: int,
+        observer: Observer = SILENT,
     ) -> None:
         self._database = database
         self._anchors = tuple(anchors)
         self._clock = clock
         self._interval_ms = interval_ms
+        self._observer = observer
 
     @property
     def kinds(self) -> tuple[str, ...]:
@@ -103,7 +106,8 @@ class Anchoring:
         """Steps 2 and 3."""
         text = parse_note(row.checkpoint).text.encode()
         try:
-            confirmed = anchor.poll(text) or anchor.request(text)
+            with self._observer.step("anchor"):
+                confirmed = anchor.poll(text) or anchor.request(text)
         except AnchorSupersededError as error:
             _logger.warning("anchors: %s: size %d is given up: %s", anchor.kind, row.size, error)
             with self._database.write() as connection:

@@ -46,6 +46,7 @@ from provenance.services.admission import Admission, Clock, KnownSeal, Limits, U
 from provenance.services.appending import Appending, Plan
 from provenance.services.attaching import Attachment, attach
 from provenance.services.forks import require_accepting
+from provenance.services.observing import SILENT, Observer
 from provenance.services.receipts import pack_receipt, sign_receipt, unpack_receipt
 from provenance.storage import events as event_rows
 from provenance.storage.errors import StoreConflictError
@@ -87,13 +88,18 @@ class Capture:
         receipt_key: PrivateKey,
         clock: Clock,
         limits: Limits | None = None,
+        observer: Observer = SILENT,
     ) -> None:
-        """`receipt_key` is the operator's party key; `clock` gives milliseconds since 1970."""
+        """`receipt_key` is the operator's party key; `clock` gives milliseconds since 1970.
+
+        `observer` is told of steps and, after the commit, of what was accepted.
+        """
         self._database = database
         self._origin = origin
         self._key = receipt_key
         self._clock = clock
         self._limits = limits or Limits()
+        self._observer = observer
         self._admission = Admission(database, origin, clock, self._limits)
 
     def submit_batch(self, lines: Iterable[bytes]) -> Accepted:
@@ -103,11 +109,15 @@ class Capture:
         MalformedInputError, TooLargeError, InvalidContentError, ForbiddenError, ConflictError
         (``head-moved``, with the heads), UnavailableError (try again).
         """
-        return self._accept(self._admission.read_batch(lines))
+        with self._observer.step("admission"):
+            read = self._admission.read_batch(lines)
+        return self._accept(read)
 
     def submit_event(self, body: bytes) -> Accepted:
         """One event that carries its own proof, as a phone sends it; raises as `submit_batch`."""
-        return self._accept(self._admission.read_event(body))
+        with self._observer.step("admission"):
+            read = self._admission.read_event(body)
+        return self._accept(read)
 
     def submit_disclosures(self, seal_hash: bytes, lines: Iterable[bytes]) -> Attachment:
         """Disclosures for concealed members of an accepted batch; all or nothing, repeatable.
@@ -120,6 +130,7 @@ class Capture:
 
     def _accept(self, read: Upload | KnownSeal) -> Accepted:
         if isinstance(read, KnownSeal):
+            self._observer.accepted(events=0, known=read.seal.size, links=0)
             return _known(read.stored)
         return self._retried(lambda: self._append(read))
 
@@ -137,16 +148,24 @@ class Capture:
         ) from last
 
     def _append(self, upload: Upload) -> Accepted:
-        with self._database.write() as connection:
-            require_accepting(connection)
-            appending = Appending(connection, self._origin, self._clock, upload)
-            appending.lock()
-            if upload.seal is not None:
-                stored = event_rows.find_sealed_upload(connection, upload.seal.hash)
+        events = links = 0
+        with self._observer.step("transaction"), self._database.write() as connection:
+            with self._observer.step("append"):
+                require_accepting(connection)
+                appending = Appending(connection, self._origin, self._clock, upload)
+                appending.lock()
+                stored = None
+                if upload.seal is not None:
+                    stored = event_rows.find_sealed_upload(connection, upload.seal.hash)
                 if stored is not None:
-                    return _known(stored)
-            plan = appending.plan()
-            return self._write(appending, plan)
+                    accepted = _known(stored)
+                else:
+                    plan = appending.plan()
+                    accepted = self._write(appending, plan)
+                    events, links = len(plan.entries), len(plan.links)
+        # Told after the commit: what was rolled back was never accepted.
+        self._observer.accepted(events=events, known=len(upload.entries) - events, links=links)
+        return accepted
 
     def _write(self, appending: Appending, plan: Plan) -> Accepted:
         upload, connection = appending.upload, appending.connection

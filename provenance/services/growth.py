@@ -68,7 +68,7 @@ class Growth:
     """A batch worked out. `entries` are its links and, as the last one, the map head `head`.
 
     `delta` is the file that shows others how the map came to `head`; `indexes` are (upload id, log
-    index of its first link); `states` those of the subjects touched; `pages` what the map's stored
+    index of its first link), `accepted_at` the uploads' ledger times (ms); `states` those of the subjects touched; `pages` what the map's stored
     pages become.
     """
 
@@ -78,6 +78,7 @@ class Growth:
     delta: MapDelta
     entries: tuple[bytes, ...]
     indexes: tuple[tuple[int, int], ...]
+    accepted_at: tuple[int, ...]
     states: Mapping[bytes, SubjectState]
     pages: PageChanges
     tree: MemoryTree
@@ -153,6 +154,7 @@ def grow(
         delta=MapDelta(head.index, states, transition),
         entries=entries,
         indexes=_indexes(before.size, uploads),
+        accepted_at=tuple(upload.accepted_at for upload in uploads),
         states=touched,
         pages=pages,
         tree=tree,

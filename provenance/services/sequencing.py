@@ -54,6 +54,7 @@ from __future__ import annotations
 import logging
 import threading
 from collections.abc import Callable, Collection, Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
 from functools import partial
 from typing import Literal, Protocol
@@ -70,6 +71,7 @@ from provenance.domain.errors import DomainError
 from provenance.services.forks import ForkWatch, require_whole
 from provenance.services.growth import Growth, Position, decode_upload, grow
 from provenance.services.lookout import Oversight
+from provenance.services.observing import SILENT, Observer
 from provenance.services.recovery import SequencerRefusalError, recover
 from provenance.services.witnessing import (
     MOST_AHEAD_S,
@@ -175,7 +177,8 @@ class Sequencer:
     post-quantum one may be missing there: readers then pass its lines over), which also names the
     witnesses and the quorum without which nothing is published. `cosigners` are at hand,
     `witnesses` far away; `mirrors` are copies of the log, by their address. `clock` gives
-    milliseconds since 1970. `holder` names this process in the lease, for people.
+    milliseconds since 1970. `holder` names this process in the lease, for people. `observer` is told
+    of steps, publications and failures.
     """
 
     def __init__(
@@ -192,6 +195,7 @@ class Sequencer:
         options: SequencerOptions | None = None,
         witnesses: Witnesses | None = None,
         mirrors: Mapping[str, ShowsCheckpoint] | None = None,
+        observer: Observer = SILENT,
     ) -> None:
         self.origin = signers[0].name
         self.options = options or SequencerOptions()
@@ -203,6 +207,7 @@ class Sequencer:
         self._cosigners = tuple(cosigners)
         self._clock = clock
         self._holder = holder
+        self._observer = observer
         ed25519 = policy.log_verifiers(self.origin, verify_ed25519)
         self._log_verifiers = policy.log_verifiers(
             self.origin, verify_ed25519, verify_mldsa if is_available() else None
@@ -261,14 +266,17 @@ class Sequencer:
             try:
                 pause = 0 if self.run_once() is not None else self.options.interval_ms
             except SequencerRefusalError:
+                self._observer.failed("refusal")
                 self._witnesses.stop()
                 raise
             except QuorumError as error:
+                self._observer.failed("quorum")
                 _logger.warning(
                     "sequencer: round failed; starting again from what is stored: %s", error
                 )
                 pause = retry_ms
             except Exception:
+                self._observer.failed("store")
                 _logger.exception("sequencer: round failed; starting again from what is stored")
                 pause = retry_ms
             stop.wait(pause / 1000)
@@ -383,30 +391,39 @@ class Sequencer:
         """Steps 1 to 7 for one batch; None if no upload waits."""
         known = self._log
         assert known is not None  # noqa: S101 -- loaded at the beginning of the round
-        with self._database.read() as connection:
-            require_whole(connection, known.state.size)
-            uploads = log.pending_uploads(connection, self.options.max_links)
-            if not uploads:
-                return None
-            links = [decode_upload(upload) for upload in uploads]
-            keys = list({link.key for upload in links for link in upload})
-            growth = grow(
-                known.position,
-                uploads=uploads,
-                links=links,
-                states=map_rows.read_states(connection, keys),
-                keymap=known.keymap,
-                read=partial(mappages.read_pages, connection),
-                fetch=self._fetch,
-            )
-        return self._commit(known.state, growth, known.keymap)
+        with ExitStack() as around:
+            with self._database.read() as connection:
+                require_whole(connection, known.state.size)
+                uploads = log.pending_uploads(connection, self.options.max_links)
+                if not uploads:
+                    return None
+                around.enter_context(self._observer.step("round"))  # one that finds nothing is none
+                with self._observer.step("grow"):
+                    growth = self._grow(connection, known, uploads)
+            return self._commit(known.state, growth, known.keymap)
+
+    def _grow(
+        self, connection: Connection, known: _Log, uploads: Sequence[log.PendingUpload]
+    ) -> Growth:
+        """Step 2, in the snapshot of step 1."""
+        links = [decode_upload(upload) for upload in uploads]
+        keys = list({link.key for upload in links for link in upload})
+        return grow(
+            known.position,
+            uploads=uploads,
+            links=links,
+            states=map_rows.read_states(connection, keys),
+            keymap=known.keymap,
+            read=partial(mappages.read_pages, connection),
+            fetch=self._fetch,
+        )
 
     def _commit(self, old: LogState | None, growth: Growth, keymap: PageMap) -> Published:
         """Steps 3 and 4, then the rest."""
         after = growth.after
         checkpoint = Checkpoint(self.origin, after.size, after.root)
         note = sign_note(checkpoint.format(), self._signers)
-        with self._database.write() as connection:
+        with self._observer.step("commit"), self._database.write() as connection:
             new = LogState(
                 size=after.size,
                 note=note,
@@ -423,10 +440,12 @@ class Sequencer:
 
     def _publish(self, state: LogState, growth: Growth, keymap: PageMap) -> Published:
         """Steps 5 to 7, by the same code after a commit and after a crash."""
-        for path, data in growth.files():
-            self._tiles.write_immutable(path, data)
-        publication = self._cosign(state, self._clock() - self.options.refresh_ms)
-        with self._database.write() as connection:
+        with self._observer.step("tiles"):
+            for path, data in growth.files():
+                self._tiles.write_immutable(path, data)
+        with self._observer.step("cosign"):
+            publication = self._cosign(state, self._clock() - self.options.refresh_ms)
+        with self._observer.step("publish"), self._database.write() as connection:
             self._renew(connection)
             log.write_publication(connection, publication)
             map_rows.write_states(connection, growth.states, state.size)
@@ -434,6 +453,11 @@ class Sequencer:
             log.forget_entries(connection, [upload for upload, _ in growth.indexes])
             self._tiles.write_checkpoint(publication.note)
         self._log = _Log(state, growth.after, keymap, publication)
+        now = self._clock()
+        self._observer.published(
+            links=growth.links,
+            delays_ms=[max(0, now - accepted_at) for accepted_at in growth.accepted_at],
+        )
         self._discard_partials(growth)
         return Published(state.size, publication.note, growth.links)
 

@@ -68,11 +68,15 @@ class Publication:
 
 @dataclass(frozen=True, slots=True)
 class PendingUpload:
-    """An accepted upload, its links' bytes in order; `first_index` None until it is sequenced."""
+    """An accepted upload, its links' bytes in order; `first_index` None until it is sequenced.
+
+    `accepted_at` is its ledger time, milliseconds since 1970.
+    """
 
     id: int
     first_index: int | None
     entries: tuple[bytes, ...]
+    accepted_at: int
 
 
 def read_state(connection: Connection) -> LogState | None:
@@ -251,7 +255,13 @@ def _load(connection: Connection, ids: Sequence[int]) -> list[PendingUpload]:
     loaded = []
     for some in _chunks(ids):
         rows = connection.execute(
-            select(uploads.c.id, uploads.c.first_index, uploads.c.links, uploads.c.entries)
+            select(
+                uploads.c.id,
+                uploads.c.first_index,
+                uploads.c.links,
+                uploads.c.entries,
+                uploads.c.accepted_at,
+            )
             .where(uploads.c.id.in_(some))
             .order_by(uploads.c.id)
         )
@@ -262,7 +272,7 @@ def _load(connection: Connection, ids: Sequence[int]) -> list[PendingUpload]:
                 raise UploadDamagedError(
                     f"upload {row.id}: expected the bytes of {row.links} links: {error}"
                 ) from error
-            loaded.append(PendingUpload(row.id, row.first_index, entries))
+            loaded.append(PendingUpload(row.id, row.first_index, entries, row.accepted_at))
     return loaded
 
 

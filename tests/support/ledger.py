@@ -19,6 +19,7 @@ from merkle.policy import Log, Policy, Witness
 from merkle.tiles import encode_bundle
 from provenance.crypto.signing import Cosigner, NoteSigner, PrivateKey
 from provenance.domain.chain import Link, subject_key
+from provenance.services.observing import SILENT, Observer
 from provenance.services.sequencing import (
     ClockCosigning,
     Cosigning,
@@ -75,6 +76,7 @@ class Ledger:
         policy: Policy | None = None,
         holder: str = "test",
         signers: Sequence[Signer] = (SIGNER,),
+        observer: Observer = SILENT,
     ) -> Sequencer:
         """A new sequencer, with any of its parts exchanged."""
         return Sequencer(
@@ -87,6 +89,7 @@ class Ledger:
             clock=self.clock,
             holder=holder,
             options=self.options,
+            observer=observer,
         )
 
     def accept(self, *subjects: str) -> int:

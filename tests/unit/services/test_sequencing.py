@@ -284,7 +284,7 @@ def test_growth_across_65536_writes_three_levels() -> None:
         files[tile_path(level, full, rest)] = b"".join(hashes)
     before = Position(old, tree.root(), KeyMap().root(), 0, 0, old - 1)
     links = [Link(sha256(b"%d" % n).digest(), 0, None, b"e" * 32, b"s" * 32, 0) for n in range(9)]
-    upload = PendingUpload(1, None, tuple(link.encode() for link in links))
+    upload = PendingUpload(1, None, tuple(link.encode() for link in links), accepted_at=0)
     growth = grow(
         before,
         uploads=[upload],

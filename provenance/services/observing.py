@@ -1,0 +1,98 @@
+"""How services say what they do, to whoever wants to know: metrics, traces, tests.
+
+Services and the web edge are given an :class:`Observer` and tell it of steps as they are done and
+of outcomes as they are known. The one defined here listens to nothing and costs a call; those of
+:mod:`provenance.telemetry` count, measure and trace. Nothing that is told here holds payload: names
+of steps and routes, numbers, codes of problems. An observer never raises and never waits, because
+what it is told of must not depend on it.
+
+Also here, because services, web and log lines share it: the request in which a thread is working
+(:data:`request_context`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from contextlib import AbstractContextManager, nullcontext
+from contextvars import ContextVar
+from dataclasses import dataclass
+from typing import Final, Literal
+
+UploadStep = Literal["admission", "transaction", "append"]
+"""``admission``: reading and checking the body, as fast as it comes in; ``transaction``: from the
+wait for the writer's turn to the durable commit; ``append``: the part of it that works under the
+locks, so that the difference of the two is waiting and commit."""
+SequencerStep = Literal["round", "grow", "commit", "tiles", "cosign", "publish"]
+"""Of one batch, in this order, all within ``round``: the steps of `services.sequencing`."""
+Step = UploadStep | SequencerStep | Literal["anchor", "witness"]
+"""``anchor``: one third party asked for a date; ``witness``: one call to a witness."""
+Failure = Literal["quorum", "store", "refusal"]
+"""Why a round of the sequencer came to nothing: too few cosignatures; a store or a fault of ours,
+tried again; evidence against signing, final."""
+
+UPLOAD_STEPS: Final[tuple[UploadStep, ...]] = ("admission", "transaction", "append")
+SEQUENCER_STEPS: Final[tuple[SequencerStep, ...]] = (
+    *("round", "grow", "commit"),
+    *("tiles", "cosign", "publish"),
+)
+OTHER_STEPS: Final[tuple[Step, ...]] = ("anchor", "witness")
+FAILURES: Final[tuple[Failure, ...]] = ("quorum", "store", "refusal")
+
+
+@dataclass(frozen=True, slots=True)
+class RequestContext:
+    """The HTTP request that is being answered. `route` is the rule, never the path itself."""
+
+    id: str
+    method: str
+    route: str
+
+
+request_context: Final[ContextVar[RequestContext | None]] = ContextVar("request", default=None)
+"""Set by the web edge for the length of a request; None elsewhere."""
+
+
+@dataclass(frozen=True, slots=True)
+class Exchange:
+    """One HTTP request and its answer. `seconds` from its head to the answer's, `body_bytes` as
+    they came over the wire."""
+
+    method: str
+    route: str
+    status: int
+    seconds: float
+    body_bytes: int
+
+
+class Observer:
+    """Hears everything and does nothing. A subclass does something with what it is told."""
+
+    def step(self, name: Step) -> AbstractContextManager[object]:
+        """Around one step of work."""
+        return _NOTHING
+
+    def request(
+        self, context: RequestContext, traceparent: str | None
+    ) -> AbstractContextManager[object]:
+        """Around one HTTP request; `traceparent` is the header as it came (W3C Trace Context)."""
+        return _NOTHING
+
+    def answered(self, exchange: Exchange) -> None:
+        """An HTTP request has its answer."""
+
+    def refused(self, code: str) -> None:
+        """A problem document with this code was answered."""
+
+    def accepted(self, *, events: int, known: int, links: int) -> None:
+        """An upload was accepted: new events, events that stood already, links appended."""
+
+    def published(self, *, links: int, delays_ms: Sequence[int]) -> None:
+        """A batch became visible: its links, and from acceptance to now for each upload in it."""
+
+    def failed(self, reason: Failure) -> None:
+        """A round of the sequencer came to nothing."""
+
+
+_NOTHING: Final = nullcontext()
+SILENT: Final = Observer()
+"""The observer of whoever was given none."""
