@@ -50,7 +50,7 @@ from provenance.services.observing import SILENT, Observer
 from provenance.services.receipts import pack_receipt, sign_receipt, unpack_receipt
 from provenance.storage import events as event_rows
 from provenance.storage.errors import StoreConflictError
-from provenance.storage.session import Database
+from provenance.storage.session import Connection, Database
 from provenance.storage.subjects import move_heads
 
 T = TypeVar("T")
@@ -148,24 +148,27 @@ class Capture:
         ) from last
 
     def _append(self, upload: Upload) -> Accepted:
-        events = links = 0
         with self._observer.step("transaction"), self._database.write() as connection:
-            with self._observer.step("append"):
-                require_accepting(connection)
-                appending = Appending(connection, self._origin, self._clock, upload)
-                appending.lock()
-                stored = None
-                if upload.seal is not None:
-                    stored = event_rows.find_sealed_upload(connection, upload.seal.hash)
-                if stored is not None:
-                    accepted = _known(stored)
-                else:
-                    plan = appending.plan()
-                    accepted = self._write(appending, plan)
-                    events, links = len(plan.entries), len(plan.links)
+            accepted, plan = self._append_within(connection, upload)
         # Told after the commit: what was rolled back was never accepted.
+        events, links = (len(plan.entries), len(plan.links)) if plan is not None else (0, 0)
         self._observer.accepted(events=events, known=len(upload.entries) - events, links=links)
         return accepted
+
+    def _append_within(
+        self, connection: Connection, upload: Upload
+    ) -> tuple[Accepted, Plan | None]:
+        """The answer, and what was written; no plan where the seal is known already."""
+        with self._observer.step("append"):
+            require_accepting(connection)
+            appending = Appending(connection, self._origin, self._clock, upload)
+            appending.lock()
+            if upload.seal is not None:
+                stored = event_rows.find_sealed_upload(connection, upload.seal.hash)
+                if stored is not None:
+                    return _known(stored), None
+            plan = appending.plan()
+            return self._write(appending, plan), plan
 
     def _write(self, appending: Appending, plan: Plan) -> Accepted:
         upload, connection = appending.upload, appending.connection

@@ -68,8 +68,8 @@ class Growth:
     """A batch worked out. `entries` are its links and, as the last one, the map head `head`.
 
     `delta` is the file that shows others how the map came to `head`; `indexes` are (upload id, log
-    index of its first link), `accepted_at` the uploads' ledger times (ms); `states` those of the subjects touched; `pages` what the map's stored
-    pages become.
+    index of its first link), `accepted_at` the uploads' ledger times (ms); `states` those of the
+    subjects touched; `pages` what the map's stored pages become.
     """
 
     before: Position

@@ -67,12 +67,14 @@ class Exchange:
 class Observer:
     """Hears everything and does nothing. A subclass does something with what it is told."""
 
-    def step(self, name: Step) -> AbstractContextManager[object]:
+    def step(self, name: Step) -> AbstractContextManager[object]:  # noqa: ARG002  not heard here
         """Around one step of work."""
         return _NOTHING
 
     def request(
-        self, context: RequestContext, traceparent: str | None
+        self,
+        context: RequestContext,  # noqa: ARG002  not heard here
+        traceparent: str | None,  # noqa: ARG002
     ) -> AbstractContextManager[object]:
         """Around one HTTP request; `traceparent` is the header as it came (W3C Trace Context)."""
         return _NOTHING

@@ -177,8 +177,8 @@ class Sequencer:
     post-quantum one may be missing there: readers then pass its lines over), which also names the
     witnesses and the quorum without which nothing is published. `cosigners` are at hand,
     `witnesses` far away; `mirrors` are copies of the log, by their address. `clock` gives
-    milliseconds since 1970. `holder` names this process in the lease, for people. `observer` is told
-    of steps, publications and failures.
+    milliseconds since 1970. `holder` names this process in the lease, for people. `observer` is
+    told of steps, publications and failures.
     """
 
     def __init__(
