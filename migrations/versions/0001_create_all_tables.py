@@ -40,7 +40,7 @@ def upgrade() -> None:
     _create_chain_tables()
     _create_upload_tables()
     _create_log_tables()
-    if op.get_bind().dialect.name == "postgresql":
+    if op.get_context().dialect.name == "postgresql":
         _guard_postgresql()
     else:
         _guard_sqlite()
@@ -50,7 +50,7 @@ def downgrade() -> None:
     """Drop everything; triggers go with their tables."""
     for table in _TABLES:
         op.drop_table(table)
-    if op.get_bind().dialect.name == "postgresql":
+    if op.get_context().dialect.name == "postgresql":
         op.execute("DROP FUNCTION refuse_change()")
 
 

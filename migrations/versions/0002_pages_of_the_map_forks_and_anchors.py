@@ -60,7 +60,7 @@ def upgrade() -> None:
             "(time IS NULL) = (proof IS NULL)", name=op.f("ck_anchors_time_iff_proof")
         ),
     )
-    if op.get_bind().dialect.name == "postgresql":
+    if op.get_context().dialect.name == "postgresql":
         op.execute(
             "CREATE TRIGGER forks_append_only BEFORE UPDATE OR DELETE OR TRUNCATE ON forks "
             "FOR EACH STATEMENT EXECUTE FUNCTION refuse_change()"

@@ -7,6 +7,7 @@ import click
 from provenance.cli.anchor import anchor
 from provenance.cli.audit import audit
 from provenance.cli.bench import bench
+from provenance.cli.database import database
 from provenance.cli.demo import demo
 from provenance.cli.files import seal, upload
 from provenance.cli.fork import fork
@@ -28,6 +29,6 @@ def main() -> None:
 
 for _command in (
     *(serve, init, demo, party, key, seal, upload, verify, fsck, fork, bench, build_verifier),
-    *(audit, witness, log, policy, sequence, receipt, anchor),
+    *(audit, witness, log, policy, sequence, receipt, anchor, database),
 ):
     main.add_command(_command)

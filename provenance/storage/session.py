@@ -222,6 +222,13 @@ def _translate(error: DBAPIError | psycopg.Error) -> Exception:
     return error
 
 
+def is_lock_timeout(error: StoreUnavailableError) -> bool:
+    """Did PostgreSQL give up waiting for a lock? Then the server is there, and somebody busy."""
+    cause = error.__cause__
+    origin = cause.orig if isinstance(cause, DBAPIError) else cause
+    return isinstance(origin, psycopg.errors.LockNotAvailable)
+
+
 def _is_lost_race(cause: BaseException | None) -> bool:
     """A name or place that somebody took first; other constraints are our bugs, not races."""
     if isinstance(cause, sqlite3.IntegrityError):

@@ -13,6 +13,8 @@ Rules:
   (one row an upload) and the index (subject_id, event_hash), which is local to the subject.
 - No foreign keys on `links` and `events` either: each would be one look-up a row on the bulk path,
   and `provenance fsck` proves more than they could.
+- On PostgreSQL `links` and `events` are divided (storage/partitions.py says how and why); SQLite
+  has one table of each, and no statement of ours knows the difference.
 
 Ids are integers from the database; they order uploads of one subject (an `uploads` row is inserted
 only after the subject's head is locked), nothing else is read into them.
@@ -147,6 +149,7 @@ events: Final = Table(
     # Claimed, microseconds since 1970.
     Column("event_time", BigInteger, nullable=False),
     PrimaryKeyConstraint("upload_id", "leaf"),
+    postgresql_partition_by="RANGE (upload_id)",
 )
 
 # The chains; each row's bytes are one entry of the log.
@@ -163,6 +166,7 @@ links: Final = Table(
     Column("bytes", LargeBinary, nullable=False),
     PrimaryKeyConstraint("subject_id", "seq"),
     Index("ix_links_subject_id_event_hash", "subject_id", "event_hash"),
+    postgresql_partition_by="RANGE (subject_id)",
 )
 
 # Concealed members, apart from the events, so that they can be erased.

@@ -120,11 +120,18 @@ def test_differences_are_found_on_each_database(database: Database, tmp_path: Pa
     ledger = Ledger(database, tmp_path)
     build(ledger)
     for sql, where in (
-        ("UPDATE events SET event_time = 0 WHERE upload_id = 7", "event 0 of upload 7"),
-        ("UPDATE subjects SET count = count + 1 WHERE id = 4", "subject"),
+        # PostgreSQL's ids do not begin at 1.
+        (
+            "UPDATE events SET event_time = 0 WHERE upload_id = (SELECT min(id) + 6 FROM uploads)",
+            "event 0 of upload",
+        ),
+        (
+            "UPDATE subjects SET count = count + 1 WHERE id = (SELECT min(id) + 3 FROM subjects)",
+            "subject",
+        ),
         ("UPDATE map_pages SET size = 1", "map page"),
         ("UPDATE map_leaves SET head_index = head_index + 1", "map leaf"),
-        ("DELETE FROM links WHERE upload_id = 7", "log entry"),
+        ("DELETE FROM links WHERE upload_id = (SELECT min(id) + 6 FROM uploads)", "log entry"),
     ):
         alter(ledger, sql)
         assert where in found(check(ledger))[1]
