@@ -28,7 +28,7 @@ from provenance.domain.multibase import MultibaseError, decode_multibase, encode
 from provenance.domain.proof import CRYPTOSUITE, PROOF_TYPE, PURPOSE, read_proof
 from provenance.domain.wire import FormError
 
-__all__ = ["ProofError", "add_proof", "hash_data", "verify_proof"]
+__all__ = ["ProofError", "add_proof", "hash_data", "verify_parts", "verify_proof"]
 
 
 def add_proof(
@@ -81,6 +81,19 @@ def verify_proof(document: Mapping[str, Any], key: PublicKey) -> None:
     options = {name: member for name, member in value.items() if name != "proofValue"}
     unsigned = {name: member for name, member in document.items() if name != "proof"}
     key.verify(hash_data(options, unsigned), signature)
+
+
+def verify_parts(options: bytes, unsigned: bytes, proof_value: str, key: PublicKey) -> None:
+    """As `verify_proof` for a proof that was read already and canonical bytes that are at hand.
+
+    `options` are those of the proof without ``proofValue``, `unsigned` those of the document
+    without ``proof``. That the proof is of its form and names `key`, the caller has seen.
+    """
+    try:
+        signature = decode_multibase(proof_value, SIGNATURE_SIZE)
+    except MultibaseError as error:
+        raise ProofError(f"the proof is not of its form: {error}") from error
+    key.verify(sha256(options).digest() + sha256(unsigned).digest(), signature)
 
 
 def _party_of(value: object, key: PublicKey) -> str | None:

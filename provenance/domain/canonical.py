@@ -149,10 +149,10 @@ def _encode_plain(value: Json) -> bytes | None:
         data = _WRITER.encode(value).encode("utf-8")
     except (TypeError, ValueError, RecursionError):
         return None
-    return data if _BEYOND_BMP.search(data) is None and _is_plain(value) else None
+    return data if _BEYOND_BMP.search(data) is None and is_plain(value) else None
 
 
-def _is_plain(value: Json) -> bool:
+def is_plain(value: Json) -> bool:
     """Only text, truth values, null, whole numbers of I-JSON, lists, objects named by strings?"""
     waiting: list[Any] = [(value,)]
     for items in waiting:  # grows while it is gone through

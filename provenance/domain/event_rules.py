@@ -69,7 +69,7 @@ def _judge_by_type(document: Document, report: Report) -> None:
         form(document, None, report)
         # Rules over several members take the form of each for granted.
         if not report.violations:
-            _judge_together(kind, document, report)
+            judge_together(kind, document, report)
     elif isinstance(kind, str) and kind in PARTY_EVENT_TYPES:
         _judge_party_event(document, report)
     elif _is_extension_type(kind, report):
@@ -100,7 +100,7 @@ def _judge_own_proof(document: Document, report: Report) -> None:
         report.add(where, error.expected, error.found)
 
 
-def _judge_together(kind: str, document: Document, report: Report) -> None:
+def judge_together(kind: str, document: Document, report: Report) -> None:
     for rule in _NEEDS[kind]:
         rule(document, report)
     if "persistentDisposition" in document and not document["persistentDisposition"]:

@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Set
 from dataclasses import dataclass, field
 from functools import lru_cache
 from ipaddress import AddressValueError, IPv6Address
@@ -28,6 +28,7 @@ from provenance.domain.vocabulary import is_misspelt_word
 from provenance.domain.wire import shorten
 from qr.errors import QrError
 from qr.identifier import check_identifier
+from qr.plain import find_plain
 
 MAX_VIOLATIONS: Final = 50
 CONCEALED: Final = "prov:_sd"
@@ -132,6 +133,8 @@ def uri(value: Any, where: Where, report: Report) -> None:
 
 def identifier(value: Any, where: Where, report: Report) -> None:
     """A URI that, if it looks like a GS1 key, is a good one: length, characters, check digit."""
+    if isinstance(value, str) and find_plain(value) is not None:
+        return
     if not is_uri(value):
         report.add(where, "a URI (RFC 3986)", value)
         return
@@ -335,15 +338,25 @@ class ObjectForm:
         if not isinstance(value, dict):
             report.add(where, "an object", value)
             return
-        members = self.members
         for name, member in value.items():
-            check = members.get(name)
-            if check is not None:
-                check(member, (where, name), report)
-            else:
-                self._further(name, member, where, report)
-        if not self.required <= value.keys():
-            self._report_missing(value, where, report)
+            self.judge_member(name, member, where, report)
+        for name in self.missing(value.keys()):
+            report.add((where, name), "this member", Absent)
+
+    def judge_member(self, name: str, member: Any, where: Where, report: Report) -> None:
+        """Judge one member by itself; whether others must stand beside it, `missing` says."""
+        check = self.members.get(name)
+        if check is not None:
+            check(member, (where, name), report)
+        else:
+            self._further(name, member, where, report)
+
+    def missing(self, names: Set[str]) -> list[str]:
+        """The members, sorted, that an object with these `names` lacks."""
+        if self.required <= names:
+            return []
+        needed = self.kept if self.may_conceal and CONCEALED in names else self.required
+        return sorted(needed - names)
 
     def _further(self, name: str, member: Any, where: Where, report: Report) -> None:
         if name == CONCEALED and self.may_conceal:
@@ -353,8 +366,3 @@ class ObjectForm:
             anything(member, (where, name), report)
         else:
             report.add((where, name), "no member of this name", name)
-
-    def _report_missing(self, value: Mapping[str, Any], where: Where, report: Report) -> None:
-        needed = self.kept if self.may_conceal and CONCEALED in value else self.required
-        for name in sorted(needed - value.keys()):
-            report.add((where, name), "this member", Absent)

@@ -20,6 +20,7 @@ from provenance.domain.party_events import PARTY_EVENT_TYPES
 from provenance.domain.wire import shorten
 from qr.errors import QrError
 from qr.identifier import canonical_identifier
+from qr.plain import find_plain
 
 MAX_SUBJECTS: Final = 1_000
 
@@ -117,7 +118,7 @@ def subjects_of(document: Mapping[str, Any]) -> tuple[str, ...]:
 
 def _canonical(text: str, name: str, position: int | None) -> str:
     try:
-        return canonical_identifier(text)
+        return find_plain(text) or canonical_identifier(text)
     except QrError as error:
         path = f"$.{name}" if position is None or name in _SINGLE else f"$.{name}[{position}]"
         raise SubjectError(path, "a well-formed EPC URN", text) from error

@@ -20,6 +20,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any, Final, ParamSpec, TypeVar
 
@@ -37,7 +38,8 @@ from provenance.domain.errors import (
     TooLargeError,
     Violation,
 )
-from provenance.domain.event import Event, InvalidEventError, check_event
+from provenance.domain.event import Event, InvalidEventError, Line, read_line
+from provenance.domain.event_memory import SignedParts
 from provenance.domain.moments import format_ledger_time
 from provenance.domain.party import Party
 from provenance.domain.proof import Proof
@@ -132,14 +134,14 @@ class Admission:
                 expected="a seal, or an event with its own proof, on line 1",
                 found="no line",
             )
-        document = _on_line(1, canonical.parse, first[1])
-        if seal.is_seal(document):
-            return self._read_sealed(first[1], document, numbered)
-        return self._read_own_proofs(document, numbered)
+        line = _on_line(1, read_line, first[1])
+        if seal.is_seal(line.document):
+            return self._read_sealed(first[1], line.document, numbered)
+        return self._read_own_proofs(line, numbered)
 
     def read_event(self, body: bytes) -> Upload:
         """One event that carries its own proof."""
-        return self._read_own_proofs(_on_line(1, canonical.parse, body), iter(()))
+        return self._read_own_proofs(_on_line(1, read_line, body), iter(()))
 
     # -- a seal and its events ---------------------------------------------------------------------
 
@@ -195,8 +197,9 @@ class Admission:
             budget.take(number, len(event.subjects))
             yield _entry(number, leaf, event, admitted.signer, read.hash)
 
-    def _admit_sealed_event(self, line: bytes, admitted: _AdmittedSeal, leaf: int) -> Event:
-        document = canonical.parse(line)
+    def _admit_sealed_event(self, data: bytes, admitted: _AdmittedSeal, leaf: int) -> Event:
+        line = read_line(data)
+        document = line.document
         if isinstance(document, dict) and "proof" in document:
             # Two signatures over one event would leave open who is speaking.
             raise InvalidContentError(
@@ -208,7 +211,7 @@ class Admission:
                 remedy="send it without a seal, or without its proof",
             )
         admitted.bound.check(document, leaf)
-        return self._check_event(document)
+        return self._check_event(line)
 
     def _check_whole(self, read: Seal, entries: tuple[Entry, ...]) -> None:
         if len(entries) < read.size:
@@ -234,38 +237,42 @@ class Admission:
 
     # -- events with their own proofs --------------------------------------------------------------
 
-    def _read_own_proofs(self, first: Any, numbered: Iterator[tuple[int, bytes]]) -> Upload:
+    def _read_own_proofs(self, first: Line, numbered: Iterator[tuple[int, bytes]]) -> Upload:
         signers = _Signers(self.database, self.clock)
         budget = _Budget(self.limits)
         entries = [self._own_entry(1, 0, first, signers)]
         budget.take(1, len(entries[0].subjects))
-        for number, line in numbered:
+        for number, data in numbered:
             if len(entries) == self.limits.max_events:
                 raise _too_many("events", self.limits.max_events, len(entries) + 1)
-            document = _on_line(number, canonical.parse, line)
-            entry = self._own_entry(number, len(entries), document, signers)
+            line = _on_line(number, read_line, data)
+            entry = self._own_entry(number, len(entries), line, signers)
             budget.take(number, len(entry.subjects))
             entries.append(entry)
         return Upload(None, tuple(entries))
 
-    def _own_entry(self, number: int, leaf: int, document: Any, signers: _Signers) -> Entry:
-        event, proof = _on_line(number, self._admit_own, document, leaf, signers)
+    def _own_entry(self, number: int, leaf: int, line: Line, signers: _Signers) -> Entry:
+        event, proof = _on_line(number, self._admit_own, line, leaf, signers)
         return _entry(number, leaf, event, Signer(proof.party, proof.multikey), event.hash)
 
-    def _admit_own(self, document: Any, leaf: int, signers: _Signers) -> tuple[Event, Proof]:
-        proof = _read_own_proof(document)
+    def _admit_own(self, line: Line, leaf: int, signers: _Signers) -> tuple[Event, Proof]:
+        document = line.document
+        proof = _read_own_proof(document) if line.signed is None else line.signed.proof
         self._check_origin(proof.domain or "", "$.proof.domain")
         try:
             bound = signers.judge(Signer(proof.party, proof.multikey))
             bound.check(document, leaf)
         except ForbiddenError:
             # A repetition is answered with what it has, even after its key was revoked.
-            known = _event_or_none(document)
+            known = _event_or_none(line)
             if known is None or not signers.stands_already(known):
                 raise
             return known, proof
-        _verify(document, proof.multikey)
-        return self._check_event(document), proof
+        if line.signed is None:
+            _verify(document, proof.multikey)
+        else:
+            _verify_parts(line.signed)
+        return self._check_event(line), proof
 
     # -- both --------------------------------------------------------------------------------------
 
@@ -280,8 +287,8 @@ class Admission:
                 remedy="seal it again for this log",
             )
 
-    def _check_event(self, document: Any) -> Event:
-        event = check_event(document)
+    def _check_event(self, line: Line) -> Event:
+        event = line.check()
         for subject in event.subjects:
             if len(subject.encode()) > MAX_SUBJECT_BYTES or "\0" in subject:
                 expected = f"identifiers of at most {MAX_SUBJECT_BYTES} bytes and without U+0000"
@@ -293,7 +300,7 @@ class Admission:
                 "the event is said to have happened later than now",
                 path="$.eventTime",
                 expected=f"at the latest {format_ledger_time(latest)}",
-                found=str(document["eventTime"]),
+                found=str(event.document["eventTime"]),
                 remedy="set the clock and the time zone offset of the device that recorded it",
             )
         return event
@@ -468,8 +475,21 @@ def _read_own_proof(document: Any) -> Proof:
 
 
 def _verify(document: Mapping[str, Any], multikey: str) -> None:
-    try:
+    with _refused_signature(multikey):
         integrity.verify_proof(document, PublicKey.from_multikey(multikey))
+
+
+def _verify_parts(signed: SignedParts) -> None:
+    proof = signed.proof
+    with _refused_signature(proof.multikey):
+        key = PublicKey.from_multikey(proof.multikey)
+        integrity.verify_parts(signed.options, signed.unsigned, proof.value, key)
+
+
+@contextmanager
+def _refused_signature(multikey: str) -> Iterator[None]:
+    try:
+        yield
     except DomainError as error:
         raise InvalidContentError(
             "seal-signature",
@@ -481,9 +501,9 @@ def _verify(document: Mapping[str, Any], multikey: str) -> None:
         ) from error
 
 
-def _event_or_none(document: Any) -> Event | None:
+def _event_or_none(line: Line) -> Event | None:
     try:
-        return check_event(document)
+        return line.check()
     except DomainError:
         return None
 

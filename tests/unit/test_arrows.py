@@ -14,7 +14,7 @@ ROOT = Path(__file__).resolve().parents[2]
 ROOMS: dict[str, tuple[set[str], set[str]]] = {
     "merkle": ({"merkle"}, set()),
     "qr": ({"qr"}, {"qrcode"}),
-    "provenance/domain": ({"merkle", "qr"}, {"rfc8785"}),
+    "provenance/domain": ({"merkle", "qr"}, {"rfc8785", "msgspec"}),
     "provenance/crypto": (
         {"merkle", "provenance.domain"},
         {"cryptography", "nacl", "cbor2", "rfc3161_client"},
