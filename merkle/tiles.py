@@ -17,7 +17,7 @@ Source: https://c2sp.org/tlog-tiles (0.1.0).
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -155,6 +155,14 @@ def encode_bundle(entries: Sequence[bytes]) -> bytes:
     """
     if len(entries) > TILE_WIDTH:
         raise ArgumentError(f"a bundle holds at most {TILE_WIDTH} entries, found {len(entries)}")
+    return frame_entries(entries)
+
+
+def frame_entries(entries: Iterable[bytes]) -> bytes:
+    """Any number of entries as they stand in bundles, one after the other.
+
+    Raises `ArgumentError` for an entry above 65,535 bytes.
+    """
     parts: list[bytes] = []
     for number, entry in enumerate(entries):
         if len(entry) > MAX_ENTRY_SIZE:

@@ -28,7 +28,7 @@ from provenance.domain.multibase import MultibaseError, decode_multibase, encode
 from provenance.domain.proof import CRYPTOSUITE, PROOF_TYPE, PURPOSE, read_proof
 from provenance.domain.wire import FormError
 
-__all__ = ["ProofError", "add_proof", "hash_data", "verify_parts", "verify_proof"]
+__all__ = ["ProofError", "add_proof", "hash_data", "make_proof", "verify_parts", "verify_proof"]
 
 
 def add_proof(
@@ -44,19 +44,32 @@ def add_proof(
     the log's origin for an event that carries its own proof. An older ``proof`` is replaced.
     """
     unsigned = {name: value for name, value in document.items() if name != "proof"}
-    options: dict[str, Any] = {
+    further = {"created": created}
+    if domain is not None:
+        further["domain"] = domain
+    if "@context" in unsigned:  # §3.3.1 step 2
+        further["@context"] = unsigned["@context"]
+    proof = make_proof(canonical.encode(unsigned), key, verification_method, further)
+    return {**unsigned, "proof": proof}
+
+
+def make_proof(
+    unsigned: bytes, key: PrivateKey, verification_method: str, further: Mapping[str, Any]
+) -> dict[str, Any]:
+    """The proof over a document whose canonical bytes are at hand (§3.3.1).
+
+    `further` are the members that differ: ``created`` and, where they belong, ``domain`` and the
+    document's ``@context``.
+    """
+    options = {
         "type": PROOF_TYPE,
         "cryptosuite": CRYPTOSUITE,
-        "created": created,
         "verificationMethod": verification_method,
         "proofPurpose": PURPOSE,
+        **further,
     }
-    if domain is not None:
-        options["domain"] = domain
-    if "@context" in unsigned:  # §3.3.1 step 2
-        options["@context"] = unsigned["@context"]
-    signature = key.sign(hash_data(options, unsigned))
-    return {**unsigned, "proof": {**options, "proofValue": encode_multibase(signature)}}
+    signature = key.sign(_hash_parts(canonical.encode(options), unsigned))
+    return {**options, "proofValue": encode_multibase(signature)}
 
 
 def verify_proof(document: Mapping[str, Any], key: PublicKey) -> None:
@@ -93,7 +106,7 @@ def verify_parts(options: bytes, unsigned: bytes, proof_value: str, key: PublicK
         signature = decode_multibase(proof_value, SIGNATURE_SIZE)
     except MultibaseError as error:
         raise ProofError(f"the proof is not of its form: {error}") from error
-    key.verify(sha256(options).digest() + sha256(unsigned).digest(), signature)
+    key.verify(_hash_parts(options, unsigned), signature)
 
 
 def _party_of(value: object, key: PublicKey) -> str | None:
@@ -109,10 +122,11 @@ def _party_of(value: object, key: PublicKey) -> str | None:
 
 def hash_data(options: Mapping[str, Any], unsigned: Mapping[str, Any]) -> bytes:
     """The 64 bytes that are signed: H(JCS(options)) ‖ H(JCS(document)) (§3.3.4)."""
-    return (
-        sha256(canonical.encode(dict(options))).digest()
-        + sha256(canonical.encode(dict(unsigned))).digest()
-    )
+    return _hash_parts(canonical.encode(dict(options)), canonical.encode(dict(unsigned)))
+
+
+def _hash_parts(options: bytes, unsigned: bytes) -> bytes:
+    return sha256(options).digest() + sha256(unsigned).digest()
 
 
 def _require_same_context(document: Mapping[str, Any], proof: Mapping[str, Any]) -> None:

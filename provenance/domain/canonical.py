@@ -34,6 +34,7 @@ from collections.abc import Callable
 from itertools import accumulate
 from typing import Any, NoReturn, TypeAlias
 
+import msgspec
 import rfc8785
 
 from provenance.domain.errors import MalformedInputError, TooLargeError
@@ -136,9 +137,9 @@ def encode(value: Json) -> bytes:
 
 
 def _encode_plain(value: Json) -> bytes | None:
-    """The canonical bytes if the standard library's writer gives them for certain, else None.
+    """The canonical bytes if the writer of `msgspec` gives them for certain, else None.
 
-    More than twice as fast as `rfc8785`, and exactly equal where nothing is left on which the two
+    Many times as fast as `rfc8785`, and exactly equal where nothing is left on which the two
     could differ: numbers (RFC 8785 section 3.2.2.3) are whole and within 2^53 - 1, names are
     strings, and no character lies beyond U+FFFF, so that the order of code points is the order of
     UTF-16 code units (3.2.3). Strings are escaped alike (3.2.2.2). Whatever is not so, or cannot
@@ -146,7 +147,7 @@ def _encode_plain(value: Json) -> bytes | None:
     """
     try:
         # First the writer, which refuses cycles, then the look, which would follow them for ever.
-        data = _WRITER.encode(value).encode("utf-8")
+        data = _WRITER.encode(value)
     except (TypeError, ValueError, RecursionError):
         return None
     return data if _BEYOND_BMP.search(data) is None and is_plain(value) else None
@@ -177,9 +178,7 @@ def is_plain(value: Json) -> bool:
 # Exact types: a subclass may write itself in another way.
 _SCALARS = frozenset({str, bool, type(None)})
 _NAMES = frozenset({str})
-_WRITER = json.JSONEncoder(
-    ensure_ascii=False, sort_keys=True, separators=(",", ":"), allow_nan=False
-)
+_WRITER = msgspec.json.Encoder(order="sorted")
 _BEYOND_BMP = re.compile(rb"[\xf0-\xf4]")  # the first byte of every such character in UTF-8
 
 

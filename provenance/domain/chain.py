@@ -18,13 +18,14 @@ from __future__ import annotations
 
 import re
 import struct
+from binascii import b2a_base64
 from dataclasses import dataclass
+from functools import partial
 from hashlib import sha256
 from typing import Final
 
 from merkle.hashing import leaf_hash
 from provenance.domain import wire
-from provenance.domain.canonical import encode_base64
 from provenance.domain.errors import DomainError
 from provenance.domain.moments import format_ledger_time
 from provenance.domain.wire import FormError
@@ -34,6 +35,7 @@ MAX_URI_BYTES: Final = 0xFFFF
 
 _KEY_DOMAIN: Final = b"prov/map-key/v1\0"
 _MEMBERS: Final = frozenset({"event", "key", "prev", "seal", "seq", "time", "v"})
+_base64 = partial(b2a_base64, newline=False)
 _HASH_TEXT: Final = r'"([A-Za-z0-9+/]{43}=)"'
 _LINK: Final = re.compile(
     rf'\{{"event":{_HASH_TEXT},"key":{_HASH_TEXT},"prev":(?:null|{_HASH_TEXT}),"seal":{_HASH_TEXT},'
@@ -57,22 +59,33 @@ class Link:
     time: int
 
     def encode(self) -> bytes:
-        """The canonical bytes: what the log holds.
-
-        Written out rather than passed through the JSON writer, which would cost more than all else
-        that is done for a link: base64 and digits need no escape, and the names stand sorted.
-        """
-        prev = "null" if self.prev is None else f'"{encode_base64(self.prev)}"'
-        return (
-            f'{{"event":"{encode_base64(self.event)}","key":"{encode_base64(self.key)}",'
-            f'"prev":{prev},"seal":"{encode_base64(self.seal)}","seq":{self.seq},'
-            f'"time":"{format_ledger_time(self.time)}","v":1}}'
-        ).encode("ascii")
+        """The canonical bytes: what the log holds."""
+        time = format_ledger_time(self.time)
+        return encode_link(self.key, self.seq, self.prev, self.event, self.seal, time)
 
     @property
     def hash(self) -> bytes:
         """The leaf hash of the canonical bytes."""
         return leaf_hash(self.encode())
+
+
+def encode_link(
+    key: bytes, seq: int, prev: bytes | None, event: bytes, seal: bytes, time: str
+) -> bytes:
+    """The canonical bytes of a link whose members stand by themselves; `time` as formatted.
+
+    Written out rather than passed through the JSON writer, which would cost more than all else
+    that is done for a link: base64 and digits need no escape, and the names stand sorted.
+    """
+    before = b"null" if prev is None else b'"%b"' % _base64(prev)
+    return b'{"event":"%b","key":"%b","prev":%b,"seal":"%b","seq":%d,"time":"%b","v":1}' % (
+        _base64(event),
+        _base64(key),
+        before,
+        _base64(seal),
+        seq,
+        time.encode("ascii"),
+    )
 
 
 def decode_link(data: bytes) -> Link:

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import re
 from datetime import UTC, datetime, timedelta
+from functools import lru_cache
 
 from provenance.domain.errors import DomainError
 
@@ -31,6 +32,7 @@ def parse_ledger_time(text: str) -> int:
     return parse_claimed_time(text) // 1000
 
 
+@lru_cache(maxsize=1_024)  # all links of an upload have one time
 def format_ledger_time(milliseconds: int) -> str:
     """The fixed 24-character form of a ledger time; exact inverse of parse_ledger_time."""
     moment = _EPOCH + timedelta(milliseconds=milliseconds)

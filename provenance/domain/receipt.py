@@ -16,7 +16,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from provenance.domain import wire
 from provenance.domain.canonical import encode_base64
@@ -47,8 +47,7 @@ class MalformedReceiptError(MalformedInputError):
         )
 
 
-@dataclass(frozen=True, slots=True)
-class ReceiptEvent:
+class ReceiptEvent(NamedTuple):
     """One event of the upload: its hash and its links' hashes, in the order of its subjects."""
 
     event: bytes

@@ -22,7 +22,7 @@ import json
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import Any, Final, ParamSpec, TypeVar
+from typing import Any, Final, NamedTuple, ParamSpec, TypeVar
 
 from merkle.tree import root_of
 from provenance.crypto import integrity
@@ -78,8 +78,7 @@ class Signer:
     key: str
 
 
-@dataclass(frozen=True, slots=True)
-class Entry:
+class Entry(NamedTuple):
     """One admitted event. Of the document only what appending needs is kept: memory is bounded.
 
     `line` counts from 1 in the upload; `leaf` from 0 among its events. `after` are the heads that

@@ -13,13 +13,14 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 from merkle.hashing import leaf_hash
 from provenance.crypto.signing import verify_ed25519
 from provenance.domain.canonical import encode_base64
-from provenance.domain.chain import Link, subject_key
+from provenance.domain.chain import encode_link, subject_key
 from provenance.domain.errors import ConflictError, ForbiddenError, Refusal
+from provenance.domain.moments import format_ledger_time
 from provenance.domain.party import KeyRefusedError, Party, apply_event, operator_uri
 from provenance.domain.receipt import ReceiptEvent
 from provenance.services.admission import Clock, Entry, Signer, Upload, judge_signer
@@ -31,8 +32,7 @@ from provenance.storage.session import Connection
 from provenance.storage.subjects import HeadMove, SubjectRow, lock_subjects
 
 
-@dataclass(slots=True)
-class PlannedLink:
+class PlannedLink(NamedTuple):
     """A link to be written; its place among the upload's links is its ordinal."""
 
     subject_id: int
@@ -75,16 +75,8 @@ class Plan:
 
     def rows_of_links(self, upload_id: int) -> Iterator[event_rows.LinkRow]:
         """The new links as rows."""
-        for ordinal, link in enumerate(self.links):
-            yield event_rows.LinkRow(
-                link.subject_id,
-                link.seq,
-                upload_id,
-                link.leaf,
-                ordinal,
-                link.event_hash,
-                link.canonical,
-            )
+        for ordinal, (subject, seq, leaf, event_hash, encoded) in enumerate(self.links):
+            yield event_rows.LinkRow(subject, seq, upload_id, leaf, ordinal, event_hash, encoded)
 
 
 @dataclass(slots=True)
@@ -119,7 +111,7 @@ class Appending:
             parties |= {e.subjects[0] for e in self.upload.entries if e.party_event}
         party_rows.lock_parties(self.connection, parties, exclusive=self._changes_parties)
         uris = {uri for entry in self.upload.entries for uri in entry.subjects}
-        locked = lock_subjects(self.connection, {uri: subject_key(uri) for uri in uris})
+        locked = lock_subjects(self.connection, uris, subject_key)
         self._heads = {uri: _Head(row, row.count, row.head) for uri, row in locked.items()}
         # A registration that we waited for is visible only now.
         self._roster.load(party_rows.find_parties(self.connection, parties))
@@ -204,10 +196,12 @@ class Appending:
             head = self._heads[entry.subjects[0]]
             self._roster.apply(entry, plan.time, head.count)
         hashes = []
+        time = format_ledger_time(plan.time)
         for uri in entry.subjects:
             head = self._heads[uri]
-            link = Link(head.row.key, head.count, head.head, entry.hash, entry.seal_hash, plan.time)
-            encoded = link.encode()
+            encoded = encode_link(
+                head.row.key, head.count, head.head, entry.hash, entry.seal_hash, time
+            )
             plan.links.append(PlannedLink(head.row.id, head.count, entry.leaf, entry.hash, encoded))
             head.count += 1
             head.head = leaf_hash(encoded)

@@ -32,22 +32,23 @@ part of what must be the same for ever.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from itertools import islice
 from typing import Any, Final, TypeVar
 
-from merkle.tiles import encode_bundle
+from merkle.tiles import frame_entries
 from provenance.crypto.signing import PrivateKey
-from provenance.domain import canonical
 from provenance.domain.errors import UnavailableError
 from provenance.domain.receipt import ReceiptEvent
+from provenance.domain.seal import Seal
 from provenance.services.admission import Admission, Clock, KnownSeal, Limits, Upload
 from provenance.services.appending import Appending, Plan
 from provenance.services.attaching import Attachment, attach
 from provenance.services.forks import require_accepting
 from provenance.services.observing import SILENT, Observer
-from provenance.services.receipts import pack_receipt, sign_receipt, unpack_receipt
+from provenance.services.receipts import SignedReceipt, sign_receipt, unpack_receipt
 from provenance.storage import events as event_rows
 from provenance.storage.errors import StoreConflictError
 from provenance.storage.session import Connection, Database
@@ -64,18 +65,22 @@ _ATTEMPTS: Final = 5
 class Accepted:
     """What the sender is told. `created` is False when nothing had to be appended.
 
-    `upload_id` is the upload that holds the newest of the links in the receipt: once the log covers
-    it, all of them are published.
+    `body` are the receipt's canonical bytes: the same for the same seal, whenever it is sent.
+    `seal` is the hash of the seal (32 bytes), None for events with their own proofs. `upload_id` is
+    the upload that holds the newest of the links in the receipt: once the log covers it, all of
+    them are published.
     """
 
-    receipt: dict[str, Any]
+    body: bytes
+    seal: bytes | None
     created: bool
     upload_id: int
 
     @property
-    def body(self) -> bytes:
-        """The receipt's canonical bytes: the same for the same seal, whenever it is sent."""
-        return canonical.encode(self.receipt)
+    def receipt(self) -> dict[str, Any]:
+        """The receipt as a document."""
+        document: dict[str, Any] = json.loads(self.body)
+        return document
 
 
 class Capture:
@@ -131,7 +136,7 @@ class Capture:
     def _accept(self, read: Upload | KnownSeal) -> Accepted:
         if isinstance(read, KnownSeal):
             self._observer.accepted(events=0, known=read.seal.size, links=0)
-            return _known(read.stored)
+            return _known(read.seal, read.stored)
         return self._retried(lambda: self._append(read))
 
     def _retried(self, attempt: Callable[[], T]) -> T:
@@ -166,7 +171,7 @@ class Capture:
             if upload.seal is not None:
                 stored = event_rows.find_sealed_upload(connection, upload.seal.hash)
                 if stored is not None:
-                    return _known(stored), None
+                    return _known(upload.seal, stored), None
             plan = appending.plan()
             return self._write(appending, plan), plan
 
@@ -180,26 +185,24 @@ class Capture:
             key=self._key,
         )
         if not plan.links and upload.seal is None:
-            return Accepted(receipt, created=False, upload_id=plan.newest_known)
+            return _accepted(receipt, None, created=False, upload_id=plan.newest_known)
         appending.store_parties(plan)
         upload_id = self._write_upload(appending, plan, receipt)
         event_rows.insert_events(connection, plan.rows_of_events(upload_id, appending.party_ids))
         event_rows.insert_links(connection, plan.rows_of_links(upload_id))
         move_heads(connection, plan.moves, plan.time)
-        if not plan.links:
-            return Accepted(receipt, created=False, upload_id=plan.newest_known)
-        return Accepted(receipt, created=True, upload_id=upload_id)
+        created = bool(plan.links)
+        newest = upload_id if created else plan.newest_known
+        return _accepted(receipt, upload.seal, created=created, upload_id=newest)
 
-    def _write_upload(self, appending: Appending, plan: Plan, receipt: dict[str, Any]) -> int:
+    def _write_upload(self, appending: Appending, plan: Plan, receipt: SignedReceipt) -> int:
         connection, seal = appending.connection, appending.upload.seal
         entries = [link.canonical for link in plan.links]
-        # One by one: a bundle of the log holds at most 256 entries, an upload may have more.
-        framed = b"".join(encode_bundle([entry]) for entry in entries)
         upload_id = event_rows.insert_upload(
             connection,
             accepted_at=plan.time,
             entries=entries,
-            framed=framed,
+            framed=frame_entries(entries),
             newest_known=plan.newest_known,
         )
         if seal is not None:
@@ -210,14 +213,20 @@ class Capture:
                 seal_hash=seal.hash,
                 canonical=seal.canonical,
                 leaves=b"".join(entry.hash for entry in appending.upload.entries),
-                answers=pack_receipt(receipt, plan.answers),
+                answers=receipt.pack(),
             )
         return upload_id
 
 
-def _known(stored: event_rows.SealedUpload) -> Accepted:
+def _known(seal: Seal, stored: event_rows.SealedUpload) -> Accepted:
     receipt = unpack_receipt(stored.answers, stored.leaves)
-    return Accepted(receipt, created=False, upload_id=stored.newest)
+    return _accepted(receipt, seal, created=False, upload_id=stored.newest)
+
+
+def _accepted(
+    receipt: SignedReceipt, seal: Seal | None, *, created: bool, upload_id: int
+) -> Accepted:
+    return Accepted(receipt.encode(), None if seal is None else seal.hash, created, upload_id)
 
 
 __all__ = ["Accepted", "Attachment", "Capture", "Limits", "ReceiptEvent"]

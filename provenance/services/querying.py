@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from typing import Any
 
 from merkle.proofs import prove_consistency
 from merkle.tiles import TileHashReader
@@ -38,11 +37,12 @@ def find_party(database: Database, uri: str) -> Party | None:
     return None if row is None else Party.from_json(json.loads(row.state))
 
 
-def find_receipt(database: Database, seal_hash: bytes) -> dict[str, Any] | None:
-    """The capture receipt of the batch under this seal (32 bytes), as first given, or None."""
+def find_receipt(database: Database, seal_hash: bytes) -> bytes | None:
+    """The canonical bytes of the receipt that the batch under this seal (32 bytes) was first
+    given, or None."""
     with database.read() as connection:
         stored = event_rows.find_sealed_upload(connection, seal_hash)
-    return None if stored is None else unpack_receipt(stored.answers, stored.leaves)
+    return None if stored is None else unpack_receipt(stored.answers, stored.leaves).encode()
 
 
 def list_seals(database: Database, *, after: int, limit: int) -> Sequence[SealLine]:

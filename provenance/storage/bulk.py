@@ -42,7 +42,7 @@ def insert_rows(
         )
         return
     marks = ", ".join("?" * len(columns))
-    given = [tuple(row) for row in rows]
+    given = list(map(tuple, rows))
     if given:
         connection.exec_driver_sql(
             f"INSERT INTO {table.name} ({names}) VALUES ({marks})",  # noqa: S608 -- names are ours

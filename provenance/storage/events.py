@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final, NamedTuple
 
 from sqlalchemy import Connection, CursorResult, func, insert, select, text, update
 
@@ -35,9 +35,8 @@ class SealedUpload:
     answers: bytes
 
 
-@dataclass(frozen=True, slots=True)
-class LinkRow:
-    """One link as stored; `canonical` is an entry of the log."""
+class LinkRow(NamedTuple):
+    """One link as stored, in the order of `LINK_COLUMNS`; `canonical` is an entry of the log."""
 
     subject_id: int
     seq: int
@@ -48,9 +47,9 @@ class LinkRow:
     canonical: bytes
 
 
-@dataclass(frozen=True, slots=True)
-class EventRow:
-    """One event as stored; `event_time` is claimed, in microseconds."""
+class EventRow(NamedTuple):
+    """One event as stored, in the order of `EVENT_COLUMNS`; `event_time` is claimed, in
+    microseconds."""
 
     upload_id: int
     leaf: int
@@ -58,6 +57,10 @@ class EventRow:
     canonical: bytes
     party_id: int
     event_time: int
+
+
+LINK_COLUMNS: Final = ("subject_id", "seq", "upload_id", "leaf", "ordinal", "event_hash", "bytes")
+EVENT_COLUMNS: Final = ("upload_id", "leaf", "hash", "bytes", "party_id", "event_time")
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,32 +164,15 @@ def insert_seal(
 
 def insert_events(connection: Connection, rows: Iterable[EventRow]) -> None:
     """Append events."""
-    columns = ("upload_id", "leaf", "hash", "bytes", "party_id", "event_time")
-    insert_rows(
-        connection,
-        events,
-        columns,
-        ((r.upload_id, r.leaf, r.hash, r.canonical, r.party_id, r.event_time) for r in rows),
-    )
+    insert_rows(connection, events, EVENT_COLUMNS, rows)
 
 
 def insert_links(connection: Connection, rows: Iterable[LinkRow]) -> None:
     """Append links. A (subject, seq) that is taken ends in StoreConflictError."""
-    columns = ("subject_id", "seq", "upload_id", "leaf", "ordinal", "event_hash", "bytes")
-    insert_rows(
-        connection,
-        links,
-        columns,
-        (
-            (r.subject_id, r.seq, r.upload_id, r.leaf, r.ordinal, r.event_hash, r.canonical)
-            for r in rows
-        ),
-    )
+    insert_rows(connection, links, LINK_COLUMNS, rows)
 
 
-_LINK_COLUMNS = (
-    "l.subject_id, l.seq, l.upload_id, l.leaf, l.ordinal, l.event_hash, l.bytes"  # as in LinkRow
-)
+_LINK_COLUMNS = ", ".join(f"l.{name}" for name in LINK_COLUMNS)
 
 
 def find_links(
@@ -196,7 +182,7 @@ def find_links(
     found: dict[tuple[int, bytes], LinkRow] = {}
     for result in _find_links(connection, wanted):
         for row in result:
-            found[row.subject_id, row.event_hash] = LinkRow(*tuple(row))
+            found[row.subject_id, row.event_hash] = LinkRow._make(row)
     return found
 
 
@@ -240,7 +226,7 @@ def read_chain(connection: Connection, subject_id: int, count: int | None = None
     )
     if count is not None:
         query = query.where(links.c.seq < count)
-    return [LinkRow(*tuple(row)) for row in connection.execute(query)]
+    return [LinkRow._make(row) for row in connection.execute(query)]
 
 
 def read_events(
@@ -250,14 +236,14 @@ def read_events(
     found: dict[tuple[int, int], EventRow] = {}
     for result in _read_events(connection, wanted):
         for row in result:
-            found[row.upload_id, row.leaf] = EventRow(*tuple(row))
+            found[row.upload_id, row.leaf] = EventRow._make(row)
     return found
 
 
 def _read_events(
     connection: Connection, wanted: Sequence[tuple[int, int]]
 ) -> Iterable[CursorResult[Any]]:
-    columns = "e.upload_id, e.leaf, e.hash, e.bytes, e.party_id, e.event_time"  # as in EventRow
+    columns = ", ".join(f"e.{name}" for name in EVENT_COLUMNS)
     condition = "e.upload_id = given.upload_id AND e.leaf = given.leaf"
     if connection.dialect.name == "postgresql":
         yield connection.execute(

@@ -12,9 +12,9 @@ at once, and `provenance fsck` compares every head with its chain.
 from __future__ import annotations
 
 import json
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from sqlalchemy import Connection, CursorResult, text
 
@@ -22,7 +22,7 @@ from provenance.storage.bulk import value_rows
 from provenance.storage.errors import StoreConflictError, StoreInconsistentError
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)  # not frozen: made for every subject of every upload
 class SubjectRow:
     """One subject: `count` links, the newest with hash `head` (32 bytes) at ledger time `time`.
 
@@ -37,15 +37,14 @@ class SubjectRow:
     time: int | None
 
 
-@dataclass(frozen=True, slots=True)
-class HeadMove:
+class HeadMove(NamedTuple):
     """A head as it was when locked, and as it shall be."""
 
     id: int
     old_count: int
     old_head: bytes | None
-    count: int
-    head: bytes
+    new_count: int
+    new_head: bytes
 
 
 def find_subjects(connection: Connection, uris: Collection[str]) -> dict[str, SubjectRow]:
@@ -53,21 +52,23 @@ def find_subjects(connection: Connection, uris: Collection[str]) -> dict[str, Su
     return _select(connection, uris, lock=False)
 
 
-def lock_subjects(connection: Connection, wanted: Mapping[str, bytes]) -> dict[str, SubjectRow]:
-    """Every subject of `wanted` (URI to map key), created where missing, locked until the end.
+def lock_subjects(
+    connection: Connection, uris: Collection[str], key_of: Callable[[str], bytes]
+) -> dict[str, SubjectRow]:
+    """Every subject of `uris`, created where missing (with its map key), locked until the end.
 
     On SQLite the transaction itself is the lock. The heads returned cannot move under the caller.
     """
-    known = find_subjects(connection, wanted.keys())
-    if missing := sorted(wanted.keys() - known.keys()):
-        _create(connection, [(uri, wanted[uri]) for uri in missing])
-        known = {}
+    known = find_subjects(connection, uris)
+    missing = sorted(uri for uri in uris if uri not in known)
+    if missing:
+        _create(connection, [(uri, key_of(uri)) for uri in missing])
     if connection.dialect.name == "postgresql":
-        known = _select(connection, wanted.keys(), lock=True)
-    elif not known:
-        known = find_subjects(connection, wanted.keys())
-    if len(known) != len(wanted):
-        raise StoreInconsistentError(f"expected {len(wanted)} subjects, found {len(known)}")
+        known = _select(connection, uris, lock=True)
+    elif missing:
+        known |= find_subjects(connection, missing)
+    if len(known) != len(set(uris)):
+        raise StoreInconsistentError(f"expected {len(set(uris))} subjects, found {len(known)}")
     return known
 
 
@@ -133,8 +134,8 @@ def _move_postgresql(connection: Connection, moves: Sequence[HeadMove], time: in
             "ids": [move.id for move in moves],
             "old_counts": [move.old_count for move in moves],
             "old_heads": [move.old_head for move in moves],
-            "counts": [move.count for move in moves],
-            "heads": [move.head for move in moves],
+            "counts": [move.new_count for move in moves],
+            "heads": [move.new_head for move in moves],
         },
     ).rowcount
 
@@ -142,9 +143,8 @@ def _move_postgresql(connection: Connection, moves: Sequence[HeadMove], time: in
 def _move_sqlite(connection: Connection, moves: Sequence[HeadMove], time: int) -> int:
     # The driver counts rows only for statements that begin with UPDATE, so no WITH; and SQLite
     # calls the columns of VALUES column1, column2, …
-    rows = [(m.id, m.old_count, m.old_head, m.count, m.head) for m in moves]
     moved = 0
-    for marks, values in value_rows(rows, 5):
+    for marks, values in value_rows(moves, 5):
         moved += connection.exec_driver_sql(
             "UPDATE subjects SET count = column4, head = column5, time = ? "  # noqa: S608 -- marks only
             f"FROM (VALUES {marks}) WHERE subjects.id = column1 "

@@ -15,7 +15,6 @@ from urllib.parse import quote
 from flask import Blueprint, Response, request
 
 from provenance.config import MAX_EVENT_BYTES
-from provenance.domain.canonical import decode_base64, encode
 from provenance.domain.errors import MalformedInputError, NotFoundError
 from provenance.services import querying
 from provenance.services.capture import Accepted
@@ -59,7 +58,7 @@ def show_batch(seal: str) -> Response:
             found=seal,
             remedy="Upload the batch; the same seal twice is harmless.",
         )
-    response = Response(encode(receipt), mimetype="application/json")
+    response = Response(receipt, mimetype="application/json")
     response.headers["Cache-Control"] = "no-store"
     return response
 
@@ -94,9 +93,8 @@ def _receipt(accepted: Accepted, wait: bool) -> Response:
     status = HTTPStatus.CREATED if accepted.created else HTTPStatus.OK
     response = Response(accepted.body, status=status, mimetype="application/json")
     response.headers["Cache-Control"] = "no-store"
-    seal = accepted.receipt["seal"]
-    if seal is not None:
-        response.headers["Location"] = f"/api/v1/batches/{decode_base64(seal).hex()}"
+    if accepted.seal is not None:
+        response.headers["Location"] = f"/api/v1/batches/{accepted.seal.hex()}"
     if wait:
         with slots().wait() as may_wait:
             published = _wait_for(accepted.upload_id, WAIT_SECONDS if may_wait else 0)

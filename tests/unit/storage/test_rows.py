@@ -48,9 +48,9 @@ ODD = [
 def test_subjects_are_created_once_and_found_again(database: Database) -> None:
     wanted = {uri: bytes([n]) * 32 for n, uri in enumerate(ODD)}
     with database.write() as connection:
-        first = lock_subjects(connection, wanted)
+        first = lock_subjects(connection, wanted, wanted.__getitem__)
     with database.write() as connection:
-        again = lock_subjects(connection, {**wanted, "new": b"n" * 32})
+        again = lock_subjects(connection, [*wanted, "new"], lambda _: b"n" * 32)
     assert {uri: row for uri, row in again.items() if uri != "new"} == first
     assert {uri: row.key for uri, row in first.items()} == wanted
     with database.read() as connection:
@@ -62,7 +62,7 @@ def test_more_rows_than_one_statement_holds(database: Database) -> None:
     count = MAX_VARIABLES // 5 + 3
     wanted = {f"s{n}": n.to_bytes(32, "big") for n in range(count)}
     with database.write() as connection:
-        subjects = lock_subjects(connection, wanted)
+        subjects = lock_subjects(connection, wanted, wanted.__getitem__)
         moves = [HeadMove(row.id, 0, None, 1, row.key) for row in subjects.values()]
         move_heads(connection, moves, 7)
         insert_links(
@@ -85,7 +85,7 @@ def test_a_head_moves_only_from_where_it_was(
     database: Database, old_count: int, old_head: bytes | None
 ) -> None:
     with database.write() as connection:
-        row = lock_subjects(connection, {"a": b"k" * 32})["a"]
+        row = lock_subjects(connection, ["a"], lambda _: b"k" * 32)["a"]
     with (
         pytest.raises(StoreConflictError, match="expected to move 1 heads, moved 0"),
         database.write() as connection,
@@ -127,7 +127,7 @@ def test_a_chain_is_read_up_to_a_length(database: Database) -> None:
 
 def _party(database: Database) -> int:
     with database.write() as connection:
-        subject = lock_subjects(connection, {"p": b"k" * 32})["p"]
+        subject = lock_subjects(connection, ["p"], lambda _: b"k" * 32)["p"]
         return insert_party(connection, "p", subject.id, "{}", 1)
 
 
