@@ -23,7 +23,10 @@ PRIVATE_PREFIX: Final = b"\x80\x26"
 KEY_SIZE: Final = 32
 
 _ALPHABET: Final = "123456789ABCDEFGHJKLMNPQRSTUVWXYZabcdefghijkmnopqrstuvwxyz"
-_VALUES: Final = {letter: value for value, letter in enumerate(_ALPHABET)}
+# Two letters at a time: half the steps of arithmetic with long numbers.
+_PAIRS: Final = [first + second for first in _ALPHABET for second in _ALPHABET]
+_PAIR_BASE: Final = len(_PAIRS)
+_PAIR_VALUES: Final = {letters: value for value, letters in enumerate(_PAIRS)}
 # 66 bytes (the longest value of ours is 64) need at most 91 letters. The bound keeps the quadratic
 # conversion below from being fed a megabyte.
 _MAX_LETTERS: Final = 128
@@ -36,12 +39,13 @@ class MultibaseError(DomainError):
 def encode_multibase(data: bytes) -> str:
     """``z`` + base58btc of any bytes; each leading zero byte becomes a leading ``1``."""
     number = int.from_bytes(data, "big")
-    letters = []
+    pairs = []
     while number:
-        number, value = divmod(number, 58)
-        letters.append(_ALPHABET[value])
+        number, value = divmod(number, _PAIR_BASE)
+        pairs.append(_PAIRS[value])
     zeros = len(data) - len(data.lstrip(b"\0"))
-    return "z" + "1" * zeros + "".join(reversed(letters))
+    # The first pair may begin with a 1 that counts nothing.
+    return "z" + "1" * zeros + "".join(reversed(pairs)).lstrip("1")
 
 
 def decode_multibase(text: str, size: int) -> bytes:
@@ -49,16 +53,18 @@ def decode_multibase(text: str, size: int) -> bytes:
     if not text.startswith("z") or len(text) > _MAX_LETTERS:
         raise MultibaseError(f"expected z and base58btc of {size} bytes, found {text[:40]!r}")
     number = 0
-    for letter in text[1:]:
-        value = _VALUES.get(letter)
-        if value is None:
-            raise MultibaseError(f"{letter!r} is no base58btc letter, in {text[:40]!r}")
-        number = number * 58 + value
-    # Leading ones count the leading zero bytes; comparing with the encoding catches every miscount.
-    if number.bit_length() <= 8 * size:
-        data = number.to_bytes(size, "big")
-        if encode_multibase(data) == text:
-            return data
+    # An odd letter comes first: the pairs count from the end.
+    letters = text[1:] if len(text) % 2 else "1" + text[1:]
+    try:
+        for place in range(0, len(letters), 2):
+            number = number * _PAIR_BASE + _PAIR_VALUES[letters[place : place + 2]]
+    except KeyError:
+        wrong = next(letter for letter in letters if letter not in _ALPHABET)
+        raise MultibaseError(f"{wrong!r} is no base58btc letter, in {text[:40]!r}") from None
+    # Leading ones count the leading zero bytes; all other letters follow from the number.
+    zeros = size - (number.bit_length() + 7) // 8
+    if zeros >= 0 and len(text) - len(text[1:].lstrip("1")) - 1 == zeros:
+        return number.to_bytes(size, "big")
     raise MultibaseError(f"expected base58btc of exactly {size} bytes, found {text[:40]!r}")
 
 
