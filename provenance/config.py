@@ -74,8 +74,9 @@ class Settings:
     """Pause between two looks of the sequencer for new uploads."""
     cosign_refresh_s: int = 300
     """With no new entry the same checkpoint is cosigned again this often: it stays fresh."""
-    lease_s: int = 10
-    """A sequencer that has not renewed its lease for so long has lost it."""
+    lease_s: int = 4
+    """A sequencer that has not renewed its lease for so long has lost it; another one that waits
+    goes on within so long and one `publish_interval_ms`."""
     publication: str = "wait"
     """``wait``: a checkpoint is published when the policy's quorum has cosigned it. ``upgrade``:
     at once, and again as cosignatures come; readers who demand the quorum wait for them."""

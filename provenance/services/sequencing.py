@@ -73,6 +73,7 @@ from provenance.services.growth import Growth, Position, decode_upload, grow
 from provenance.services.lookout import Oversight
 from provenance.services.observing import SILENT, Observer
 from provenance.services.recovery import SequencerRefusalError, recover
+from provenance.services.tenure import LeaseClock, Tenure
 from provenance.services.witnessing import (
     MOST_AHEAD_S,
     CosigningError,
@@ -82,7 +83,7 @@ from provenance.services.witnessing import (
     witness_verifiers,
 )
 from provenance.storage import keymap as map_rows
-from provenance.storage import leases, log, mappages
+from provenance.storage import log, mappages
 from provenance.storage.leases import Lease, LeaseLostError
 from provenance.storage.log import LogState, Publication
 from provenance.storage.session import Connection, Database
@@ -178,7 +179,8 @@ class Sequencer:
     witnesses and the quorum without which nothing is published. `cosigners` are at hand,
     `witnesses` far away; `mirrors` are copies of the log, by their address. `clock` gives
     milliseconds since 1970. `holder` names this process in the lease, for people. `observer` is
-    told of steps, publications and failures.
+    told of steps, publications and failures. `judge` is the clock by which leases stand or fall,
+    unless told otherwise the database's (services.tenure).
     """
 
     def __init__(
@@ -196,6 +198,7 @@ class Sequencer:
         witnesses: Witnesses | None = None,
         mirrors: Mapping[str, ShowsCheckpoint] | None = None,
         observer: Observer = SILENT,
+        judge: LeaseClock | None = None,
     ) -> None:
         self.origin = signers[0].name
         self.options = options or SequencerOptions()
@@ -206,7 +209,6 @@ class Sequencer:
         self._policy = policy
         self._cosigners = tuple(cosigners)
         self._clock = clock
-        self._holder = holder
         self._observer = observer
         ed25519 = policy.log_verifiers(self.origin, verify_ed25519)
         self._log_verifiers = policy.log_verifiers(
@@ -223,7 +225,14 @@ class Sequencer:
         self._witnesses = witnesses or Witnesses((), clock)
         watch = ForkWatch(database, tiles, ed25519, self.origin, clock)
         self._others = Oversight(database, watch, self._witnesses, mirrors or {}, self.origin)
-        self._lease: Lease | None = None
+        self._tenure = Tenure(
+            database,
+            LEASE,
+            holder,
+            term_ms=self.options.lease_ms,
+            clock=clock,
+            judge=judge,
+        )
         self._log: _Log | None = None
 
     def start(self) -> bool:
@@ -262,6 +271,11 @@ class Sequencer:
         SequencerRefusalError at once: then the lease is kept until it expires, so that an operator
         sees the alarm before another process with less evidence signs instead.
         """
+        with self._tenure.kept_up():
+            self._go_round(stop, retry_ms)
+        self.release()
+
+    def _go_round(self, stop: threading.Event, retry_ms: int) -> None:
         while not stop.is_set():
             try:
                 pause = 0 if self.run_once() is not None else self.options.interval_ms
@@ -280,39 +294,23 @@ class Sequencer:
                 _logger.exception("sequencer: round failed; starting again from what is stored")
                 pause = retry_ms
             stop.wait(pause / 1000)
-        self.release()
 
     def release(self) -> None:
         """Give the lease up, so that the next sequencer need not wait for it to expire."""
-        lease, self._lease, self._log = self._lease, None, None
+        self._log = None
         self._others.forget()
         self._witnesses.stop()
-        if lease is not None:
-            with self._database.write() as connection:
-                leases.release(connection, lease)
+        self._tenure.release()
 
     # The lease
 
     def _hold_lease(self) -> bool:
-        now = self._clock()
-        if self._lease is None:
-            with self._database.read() as connection:
-                if not leases.is_free(connection, LEASE, now=now):
-                    return False
-            with self._database.write() as connection:
-                signed = log.read_state(connection)
-                self._lease = leases.acquire(
-                    connection,
-                    LEASE,
-                    self._holder,
-                    now=now,
-                    term=self.options.lease_ms,
-                    # Should somebody have deleted the row, its token must not begin anew.
-                    above=0 if signed is None else signed.fence,
-                )
-            self._others.forget()
-            return self._lease is not None
-        if self._lease.expires_at - now <= self.options.lease_ms // 2:
+        if not self._tenure.is_ours:
+            taken = self._tenure.take(_largest_fence)
+            if taken:
+                self._others.forget()
+            return taken
+        if not self._tenure.is_fresh:
             try:
                 with self._database.write() as connection:
                     self._renew(connection)
@@ -326,17 +324,14 @@ class Sequencer:
         Every transaction that signs or publishes begins here, so here it is seen, too, whether
         this log may still do so.
         """
-        assert self._lease is not None  # noqa: S101 -- every round begins with _hold_lease
         try:
-            self._lease = leases.renew(
-                connection, self._lease, now=self._clock(), term=self.options.lease_ms
-            )
+            lease = self._tenure.renew(connection)
         except LeaseLostError:
-            self._lease = self._log = None
+            self._log = None
             raise
         signed = log.read_state(connection)
         require_whole(connection, 0 if signed is None else signed.size)
-        return self._lease
+        return lease
 
     # Rounds
 
@@ -613,3 +608,9 @@ class Sequencer:
 
     def _fetch(self, path: str) -> bytes:
         return read_tile(self._tiles, path)
+
+
+def _largest_fence(connection: Connection) -> int:
+    """Should somebody have deleted the lease's row, its token must not begin anew."""
+    signed = log.read_state(connection)
+    return 0 if signed is None else signed.fence

@@ -7,18 +7,20 @@ protects calls :func:`renew` in its own transaction, which locks the row (Postgr
 database (SQLite) until that commit. Nobody else can take the lease in between, and a writer that
 has lost it writes nothing.
 
-Time arrives as an argument, milliseconds since 1970, and should come from one clock or from clocks
-that agree within a fraction of the term. Clocks that disagree cost a needless change of hands,
-never a second writer: that is what the token is for. A lease that is said to stand for longer than
-any term can last was taken under a clock that was wrong; it counts as free, or one bad reading of a
-clock before a crash would stop the work until that time has come.
+Time arrives as an argument, milliseconds since 1970, from :func:`read_clock`: on PostgreSQL it is
+the server's clock, one for all hosts, so that no host takes a living lease because its own clock is
+ahead, nor waits for a dead one. Should that clock jump (a standby on another host takes over), it
+costs a needless change of hands or a wait, never a second writer: that is what the token is for. A
+lease that is said to stand for longer than any term can last was taken under a clock that was
+wrong; it counts as free, or one bad reading of a clock before a crash would stop the work until
+that time has come.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-from sqlalchemy import Connection, select, update
+from sqlalchemy import Connection, select, text, update
 from sqlalchemy.dialects import postgresql, sqlite
 
 from provenance.storage.errors import StorageError
@@ -40,6 +42,19 @@ class Lease:
     holder: str
     token: int
     expires_at: int
+
+
+def read_clock(connection: Connection, here: int) -> int:
+    """Now, by the clock that judges leases: PostgreSQL's own, or `here` where the file is (SQLite).
+
+    The reading of this moment, not of the transaction's begin: a wait for a lock lies between.
+    """
+    if connection.dialect.name == "sqlite":
+        return here
+    return int(connection.scalar(_SERVER_CLOCK) or 0)
+
+
+_SERVER_CLOCK = text("SELECT (extract(epoch FROM clock_timestamp()) * 1000)::bigint")
 
 
 def is_free(connection: Connection, name: str, *, now: int) -> bool:

@@ -8,7 +8,7 @@ at events use `provenance.services.capture` itself.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from hashlib import sha256
 from pathlib import Path
 
@@ -90,13 +90,14 @@ class Ledger:
             holder=holder,
             options=self.options,
             observer=observer,
+            judge=lambda _: self.clock(),  # leases run out when a test moves its clock
         )
 
     def accept(self, *subjects: str) -> int:
         """Accept one upload with one link on the chain of each subject; its id."""
         wanted = {uri: subject_key(uri) for uri in subjects}
         with self.database.write() as connection:
-            rows = lock_subjects(connection, wanted)
+            rows = lock_subjects(connection, wanted, wanted.__getitem__)
             chains = {uri: (row.count, row.head) for uri, row in rows.items()}
             entries = []
             links = []
@@ -115,7 +116,7 @@ class Ledger:
             )
             insert_links(
                 connection,
-                [replace(row, upload_id=upload) for row in links],
+                [row._replace(upload_id=upload) for row in links],
             )
             for uri, (count, head) in chains.items():
                 connection.execute(
