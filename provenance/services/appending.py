@@ -117,6 +117,11 @@ class Appending:
         self._roster.load(party_rows.find_parties(self.connection, parties))
         self.party_ids = {uri: row.id for uri, row in self._roster.rows.items()}
 
+    @property
+    def is_ahead(self) -> bool:
+        """Has one of the chains touched, or a signer's, a newest link later than our clock?"""
+        return self._ledger_time() > self._clock()
+
     def plan(self) -> Plan:
         """Decide everything; raises a Refusal with the line, and then nothing is written."""
         known = self._known_links()

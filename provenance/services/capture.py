@@ -25,6 +25,10 @@ validity of keys are never affected, and a revocation still holds at once (admis
 what is false are the times shown. Nothing here can tell such a reading from a long pause, so the
 machines' clocks must be kept (NTP), and watched: receipts and `uploads.accepted_at` show it.
 
+Single events of several senders that come at once share one transaction (`services.grouping`):
+steps 1 to 7 over all of them, one `uploads` row, a receipt for each. Who would be refused is left
+out and tries again alone, so that nobody's refusal, clock or outage becomes another's.
+
 A crash before the commit leaves nothing; one after it leaves an upload whose sender has no answer
 and gets it by sending the same again. The receipt is signed inside the transaction because it is
 part of what must be the same for ever.
@@ -33,20 +37,21 @@ part of what must be the same for ever.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from typing import Any, Final, TypeVar
 
 from merkle.tiles import frame_entries
 from provenance.crypto.signing import PrivateKey
-from provenance.domain.errors import UnavailableError
+from provenance.domain.errors import Refusal, UnavailableError
 from provenance.domain.receipt import ReceiptEvent
 from provenance.domain.seal import Seal
 from provenance.services.admission import Admission, Clock, KnownSeal, Limits, Upload
 from provenance.services.appending import Appending, Plan
 from provenance.services.attaching import Attachment, attach
 from provenance.services.forks import require_accepting
+from provenance.services.grouping import Grouping
 from provenance.services.observing import SILENT, Observer
 from provenance.services.receipts import SignedReceipt, sign_receipt, unpack_receipt
 from provenance.storage import events as event_rows
@@ -59,6 +64,10 @@ T = TypeVar("T")
 # Losing a race is rare (heads are locked before they are read) and each loss means that somebody
 # else got ahead, so a handful of tries is plenty.
 _ATTEMPTS: Final = 5
+
+
+class _AloneError(Exception):
+    """One of a group stands on a chain that is ahead of our clock: its time is not the others'."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,6 +115,7 @@ class Capture:
         self._limits = limits or Limits()
         self._observer = observer
         self._admission = Admission(database, origin, clock, self._limits)
+        self._grouping = Grouping(self._append_group)
 
     def submit_batch(self, lines: Iterable[bytes]) -> Accepted:
         """A seal and its events, or events with their own proofs, one a line.
@@ -122,6 +132,10 @@ class Capture:
         """One event that carries its own proof, as a phone sends it; raises as `submit_batch`."""
         with self._observer.step("admission"):
             read = self._admission.read_event(body)
+        if _may_share(read):
+            accepted = self._grouping.submit(read)
+            if accepted is not None:
+                return accepted
         return self._accept(read)
 
     def submit_disclosures(self, seal_hash: bytes, lines: Iterable[bytes]) -> Attachment:
@@ -160,6 +174,64 @@ class Capture:
         self._observer.accepted(events=events, known=len(upload.entries) - events, links=links)
         return accepted
 
+    def _append_group(self, uploads: Sequence[Upload]) -> Sequence[Accepted | None]:
+        """Single events of several senders in one transaction, as if they had come as one upload.
+
+        Whoever would be refused is left out and gets None, as does everybody after some of these:
+        then each tries alone, and is told its own reason.
+        """
+        left = dict(enumerate(uploads))
+        for _ in range(_ATTEMPTS):
+            try:
+                return self._append_together(len(uploads), left)
+            except StoreConflictError:
+                continue
+            except _AloneError:
+                break
+            except Refusal as refusal:
+                if refusal.line is None or left.pop(refusal.line - 1, None) is None:
+                    break
+        return [None] * len(uploads)
+
+    def _append_together(
+        self, size: int, uploads: Mapping[int, Upload]
+    ) -> Sequence[Accepted | None]:
+        """The answers to `uploads` at their places among `size`.
+
+        Raises a Refusal, whose line counts the places from 1, and _AloneError.
+        """
+        entries = tuple(
+            upload.entries[0]._replace(line=place + 1, leaf=leaf)
+            for leaf, (place, upload) in enumerate(uploads.items())
+        )
+        together = Upload(None, entries)
+        with (
+            self._observer.step("transaction"),
+            self._database.write() as connection,
+            self._observer.step("append"),
+        ):
+            require_accepting(connection)
+            appending = Appending(connection, self._origin, self._clock, together)
+            appending.lock()
+            if appending.is_ahead:
+                raise _AloneError
+            plan = appending.plan()
+            upload_id = self._write(appending, plan) if plan.links else 0
+        new = {entry.leaf for entry in plan.entries}
+        self._observer.accepted(
+            events=len(new), known=len(entries) - len(new), links=len(plan.links)
+        )
+        answers: list[Accepted | None] = [None] * size
+        for entry, answer in zip(entries, plan.answers, strict=True):
+            receipt = self._sign(together, plan.time, [answer])
+            answers[entry.line - 1] = _accepted(
+                receipt,
+                None,
+                created=entry.leaf in new,
+                upload_id=upload_id if entry.leaf in new else plan.newest_known,
+            )
+        return answers
+
     def _append_within(
         self, connection: Connection, upload: Upload
     ) -> tuple[Accepted, Plan | None]:
@@ -173,29 +245,39 @@ class Capture:
                 if stored is not None:
                     return _known(upload.seal, stored), None
             plan = appending.plan()
-            return self._write(appending, plan), plan
+            return self._answer(appending, plan), plan
 
-    def _write(self, appending: Appending, plan: Plan) -> Accepted:
-        upload, connection = appending.upload, appending.connection
-        receipt = sign_receipt(
+    def _answer(self, appending: Appending, plan: Plan) -> Accepted:
+        """Sign and write. The receipt of a seal is kept, so it is signed before the commit."""
+        upload = appending.upload
+        receipt = self._sign(upload, plan.time, plan.answers)
+        created = bool(plan.links)
+        newest = plan.newest_known
+        if created or upload.seal is not None:
+            upload_id = self._write(appending, plan, receipt)
+            newest = upload_id if created else newest
+        return _accepted(receipt, upload.seal, created=created, upload_id=newest)
+
+    def _sign(self, upload: Upload, time: int, answers: Sequence[ReceiptEvent]) -> SignedReceipt:
+        return sign_receipt(
             origin=self._origin,
             seal_hash=None if upload.seal is None else upload.seal.hash,
-            accepted_at=plan.time,
-            events=plan.answers,
+            accepted_at=time,
+            events=answers,
             key=self._key,
         )
-        if not plan.links and upload.seal is None:
-            return _accepted(receipt, None, created=False, upload_id=plan.newest_known)
+
+    def _write(self, appending: Appending, plan: Plan, receipt: SignedReceipt | None = None) -> int:
+        """Everything by the batch; the id of the upload's row."""
+        connection = appending.connection
         appending.store_parties(plan)
         upload_id = self._write_upload(appending, plan, receipt)
         event_rows.insert_events(connection, plan.rows_of_events(upload_id, appending.party_ids))
         event_rows.insert_links(connection, plan.rows_of_links(upload_id))
         move_heads(connection, plan.moves, plan.time)
-        created = bool(plan.links)
-        newest = upload_id if created else plan.newest_known
-        return _accepted(receipt, upload.seal, created=created, upload_id=newest)
+        return upload_id
 
-    def _write_upload(self, appending: Appending, plan: Plan, receipt: SignedReceipt) -> int:
+    def _write_upload(self, appending: Appending, plan: Plan, receipt: SignedReceipt | None) -> int:
         connection, seal = appending.connection, appending.upload.seal
         entries = [link.canonical for link in plan.links]
         upload_id = event_rows.insert_upload(
@@ -205,7 +287,7 @@ class Capture:
             framed=frame_entries(entries),
             newest_known=plan.newest_known,
         )
-        if seal is not None:
+        if seal is not None and receipt is not None:
             event_rows.insert_seal(
                 connection,
                 upload_id=upload_id,
@@ -216,6 +298,11 @@ class Capture:
                 answers=receipt.pack(),
             )
         return upload_id
+
+
+def _may_share(upload: Upload) -> bool:
+    """A single event that changes no party: such take no lock that others would wait for long."""
+    return len(upload.entries) == 1 and upload.entries[0].party_event is None
 
 
 def _known(seal: Seal, stored: event_rows.SealedUpload) -> Accepted:
