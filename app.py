@@ -4,6 +4,8 @@ import os
 
 from provenance.config import Settings
 from provenance.platform import Platform
+from provenance.telemetry import begin
 from provenance.web import create_app
 
-app = create_app(Platform.open(Settings.load(os.environ)))
+_settings = Settings.load(os.environ)
+app = create_app(Platform.open(_settings, begin(_settings)))

@@ -15,6 +15,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
+from ipaddress import ip_address
 from pathlib import Path
 from typing import Any, Final
 from urllib.parse import urlsplit
@@ -104,6 +105,10 @@ class Settings:
     database_timeout_ms: int = 10_000
     """How long a writer waits for another one before it answers "unavailable"."""
 
+    metrics: str = ""
+    """``HOST:PORT`` on which `provenance serve` answers Prometheus (docs/operating.md); empty: no
+    metrics. The host is an IP address or ``localhost``, and should not be one of the public's."""
+
     def __post_init__(self) -> None:
         for name, low, high in _RANGES:
             _check_range(name, getattr(self, name), low, high)
@@ -118,6 +123,7 @@ class Settings:
         for url in self.mirror_urls:
             _check_mirror(url)
         _check_anchors(self)
+        _check_metrics(self.metrics)
         if not self.operator_name.strip() or len(self.operator_name) > 200:
             raise _refused("operator_name", self.operator_name, "a name of 1 to 200 characters")
 
@@ -158,6 +164,14 @@ class Settings:
     def mirror_urls(self) -> tuple[str, ...]:
         """The addresses in `mirrors`."""
         return tuple(url.strip() for url in self.mirrors.split(",") if url.strip())
+
+    @property
+    def metrics_address(self) -> tuple[str, int] | None:
+        """Host (without brackets) and port of `metrics`; None when there shall be none."""
+        if not self.metrics:
+            return None
+        host, _, port = self.metrics.rpartition(":")
+        return host.removeprefix("[").removesuffix("]"), int(port)
 
     @property
     def keys(self) -> Path:
@@ -285,3 +299,21 @@ def _check_anchors(settings: Settings) -> None:
 def _refused(name: str, found: str, expected: str) -> SettingsError:
     variable = name if name.startswith(PREFIX) else PREFIX + name.upper()
     return SettingsError(f"setting {variable} is {found!r}; expected {expected}")
+
+
+def _check_metrics(address: str) -> None:
+    if not address:
+        return
+    expected = "IP:PORT, such as 127.0.0.1:9464 or [::1]:9464, or nothing"
+    host, _, port = address.rpartition(":")
+    if not re.fullmatch(r"[0-9]{1,5}", port, re.ASCII) or int(port) > 65_535:
+        raise _refused("metrics", address, expected)
+    bare = host[1:-1] if host.startswith("[") and host.endswith("]") else host
+    if bare == "localhost":
+        return
+    try:
+        version = ip_address(bare).version
+    except ValueError as error:
+        raise _refused("metrics", address, expected) from error
+    if (version == 6) != (bare != host):
+        raise _refused("metrics", address, expected)

@@ -80,6 +80,7 @@ from provenance.domain.seal import new_seal
 from provenance.services.anchoring import Anchoring
 from provenance.services.capture import Capture, Limits
 from provenance.services.forks import ForkWatch, LogForkedError
+from provenance.services.observing import SILENT, ObservedWitness, Observer
 from provenance.services.proving import Proposal, Prover
 from provenance.services.sequencing import (
     ClockCosigning,
@@ -189,8 +190,17 @@ def _require_private(path: Path) -> None:
 class Platform:
     """An opened installation. Cheap to make, connects when first used, safe before a fork."""
 
-    def __init__(self, settings: Settings, keys: Keys, origin: str, policy: Policy) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        keys: Keys,
+        origin: str,
+        policy: Policy,
+        observer: Observer = SILENT,
+    ) -> None:
         self.settings = settings
+        self.observer = observer
+        """Is told what capture, sequencer, anchoring and the web edge do."""
         self.keys = keys
         self.origin = origin
         self.policy = policy
@@ -213,7 +223,7 @@ class Platform:
         """Compares checkpoints that others hold with this log."""
 
     @classmethod
-    def open(cls, settings: Settings) -> Platform:
+    def open(cls, settings: Settings, observer: Observer = SILENT) -> Platform:
         """The installation in ``settings.data``; raises PlatformError if it is not complete.
 
         That `log.key` is the key of the policy is for the sequencer to see, which may read it.
@@ -226,7 +236,7 @@ class Platform:
             )
         policy = _read_policy(settings.policy_file)
         _require_own_log(settings, policy, origin)
-        return cls(settings, keys, origin, policy)
+        return cls(settings, keys, origin, policy, observer)
 
     @property
     def operator(self) -> str:
@@ -252,6 +262,7 @@ class Platform:
                 max_links=settings.max_upload_links,
                 clock_tolerance_ms=settings.clock_tolerance_s * 1000,
             ),
+            self.observer,
         )
 
     @cached_property
@@ -261,7 +272,9 @@ class Platform:
         cosigner = Cosigner(f"{self.origin}/clock", self.keys.clock)
         timeout_ms = settings.witness_timeout_ms
         feeders = make_feeders(
-            self.policy, lambda url: HttpWitness(url, timeout_ms=timeout_ms), self.clock
+            self.policy,
+            lambda url: ObservedWitness(HttpWitness(url, timeout_ms=timeout_ms), self.observer),
+            self.clock,
         )
         return Sequencer(
             self.database,
@@ -283,6 +296,7 @@ class Platform:
             ),
             witnesses=Witnesses(feeders, self.clock),
             mirrors={url: HttpMirror(url, timeout_ms=timeout_ms) for url in settings.mirror_urls},
+            observer=self.observer,
         )
 
     def log_signers(self) -> tuple[NoteSigner, ...]:
@@ -310,7 +324,13 @@ class Platform:
             confirmations = settings.evm_confirmations
             parties.append(EvmAnchor(node, settings.evm_contract, key, confirmations=confirmations))
         interval_ms = settings.anchor_interval_s * 1000
-        return Anchoring(self.database, parties, clock=self.clock, interval_ms=interval_ms)
+        return Anchoring(
+            self.database,
+            parties,
+            clock=self.clock,
+            interval_ms=interval_ms,
+            observer=self.observer,
+        )
 
     @property
     def anchor_kinds(self) -> tuple[str, ...]:

@@ -31,6 +31,8 @@ from provenance.config import PREFIX, Settings
 from provenance.domain.errors import DomainError
 from provenance.platform import Platform, initialise
 from provenance.services.forks import LogForkedError
+from provenance.telemetry import DIRECTORY_VARIABLE, begin
+from provenance.telemetry.listener import Listener
 
 ROOT = Path(__file__).resolve().parents[2]
 _STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT)
@@ -87,7 +89,8 @@ def sequence() -> None:
     # thread of its own waits for the signals.
     signal.pthread_sigmask(signal.SIG_BLOCK, _STOP_SIGNALS)
     threading.Thread(target=_stop_when_told, args=(stop,), daemon=True).start()
-    platform = Platform.open(Settings.load(os.environ))
+    settings = Settings.load(os.environ)
+    platform = Platform.open(settings, begin(settings))
     if platform.anchor_kinds:
         # Made here, so that certificates or a key that cannot be read are said at the start; a
         # thread of its own, so that a slow third party holds up no publication.
@@ -132,15 +135,29 @@ class Supervisor:
         if signal.getsignal(signal.SIGHUP) != signal.SIG_IGN:  # nohup stays nohup
             signal.signal(signal.SIGHUP, self._stop)
         env = environment(self._settings)
+        listener = self._listener(env)
         try:
             self._children["sequencer"] = spawn(
                 [sys.executable, "-m", "provenance.cli", "sequence"], env
             )
             self._children["web"] = spawn(gunicorn_command(self._settings), env)
             threading.Thread(target=self._announce, daemon=True).start()
+            if listener is not None:
+                listener.start()
             return self._watch()
         finally:
             self._end_children()
+            if listener is not None:
+                listener.stop()
+
+    def _listener(self, env: dict[str, str]) -> Listener | None:
+        """Bound before anything starts, answering after: a taken address stops us at once."""
+        env.pop(DIRECTORY_VARIABLE, None)  # one that was left over would be written into
+        if self._settings.metrics_address is None:
+            return None
+        listener = Listener(self._settings)
+        env[DIRECTORY_VARIABLE] = str(listener.directory)
+        return listener
 
     def _stop(self, _number: int, _frame: FrameType | None) -> None:
         self._told_to_stop = True
@@ -182,6 +199,7 @@ def gunicorn_command(settings: Settings) -> list[str]:
         *("--workers", str(settings.workers), "--worker-class", "gthread", "--threads", "8"),
         *("--timeout", "120", "--graceful-timeout", "20", "--keep-alive", "15"),
         *("--limit-request-line", "8190", "--log-level", "warning"),
+        *("--config", "python:provenance.telemetry.gunicorn_hooks"),
         "--no-control-socket",  # its place is one a user, and two platforms may run for one
     ]
 

@@ -16,7 +16,10 @@ from collections.abc import Sequence
 from contextlib import AbstractContextManager, nullcontext
 from contextvars import ContextVar
 from dataclasses import dataclass
-from typing import Final, Literal
+from typing import TYPE_CHECKING, Final, Literal
+
+if TYPE_CHECKING:
+    from provenance.services.witnessing import Answered, WitnessTransport
 
 UploadStep = Literal["admission", "transaction", "append"]
 """``admission``: reading and checking the body, as fast as it comes in; ``transaction``: from the
@@ -98,3 +101,21 @@ class Observer:
 _NOTHING: Final = nullcontext()
 SILENT: Final = Observer()
 """The observer of whoever was given none."""
+
+
+@dataclass(frozen=True, slots=True)
+class ObservedWitness:
+    """A witness (`services.witnessing.WitnessTransport`) each call to which is told as a step."""
+
+    witness: WitnessTransport
+    observer: Observer
+
+    def add_checkpoint(self, body: bytes) -> Answered:
+        """As the witness does."""
+        with self.observer.step("witness"):
+            return self.witness.add_checkpoint(body)
+
+    def show_checkpoint(self, origin: str) -> Answered:
+        """As the witness does."""
+        with self.observer.step("witness"):
+            return self.witness.show_checkpoint(origin)

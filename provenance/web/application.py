@@ -26,6 +26,7 @@ from provenance.web import (
     resolver,
     seals,
     subjects,
+    watching,
 )
 from provenance.web.passports import Passports
 from provenance.web.slots import Slots
@@ -56,6 +57,7 @@ def create_app(platform: Platform) -> Flask:
     app.extensions["platform"] = platform
     app.extensions["passports"] = Passports(platform)
     app.extensions["slots"] = Slots()
+    watching.register(app)
     app.before_request(_refuse_odd_static)
     problems.register(app)
     # After-request functions run last first: headers see what compression is about to send.

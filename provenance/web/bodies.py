@@ -38,6 +38,7 @@ from provenance.domain.errors import (
     UnsupportedError,
 )
 from provenance.web.services import slots
+from provenance.web.watching import count_body
 
 CHUNK_BYTES = 65_536
 #: From the head of a request to the end of its body: 64 MiB at 1.8 Mbit/s.
@@ -203,8 +204,14 @@ def _decoded(request: Request, limits: BodyLimits) -> Iterator[bytes]:
         )
     if request.content_length is not None and request.content_length > limits.coded_bytes:
         raise _too_large("The body", limits.coded_bytes, "bytes", found=request.content_length)
-    chunks = read_chunks(request.stream, limits.coded_bytes, request.content_length)
+    chunks = _counted(read_chunks(request.stream, limits.coded_bytes, request.content_length))
     return inflate(chunks, limits.decoded_bytes) if coding != "identity" else chunks
+
+
+def _counted(chunks: Iterator[bytes]) -> Iterator[bytes]:
+    for chunk in chunks:
+        count_body(len(chunk))
+        yield chunk
 
 
 def read_chunks(

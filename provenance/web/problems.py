@@ -1,20 +1,20 @@
 """The one error document: RFC 9457 `application/problem+json`, for every failure of every route.
 
     {"type": "/problems/duplicate-key", "title": "A member name stands twice", "status": 400,
-     "detail": "…", "line": 3, "path": "$.epcList", "expected": "…", "found": "…", "remedy": "…"}
+     "detail": "…", "line": 3, "path": "$.epcList", "expected": "…", "found": "…", "remedy": "…",
+     "request": "5f0c…"}
 
 `type` is `/problems/<code>`; the code is the refusal's own slug and stable. `line` to `violations`
 stand only where they apply. Classes of refusal become statuses here and nowhere else; a browser
-that asks for a page gets the same facts as HTML (`pages.refusal_page`). A failure of ours (500)
-names a request id and nothing of the inside. Sources: RFC 9457; docs/formats.md section 1 for the
-codes.
+that asks for a page gets the same facts as HTML (`pages.refusal_page`). `request` is the id under
+which the operator finds the request in its log (`watching`). A failure of ours (500) tells that and
+nothing of the inside. Sources: RFC 9457; docs/formats.md section 1 for the codes.
 """
 
 from __future__ import annotations
 
 import json
 import logging
-import secrets
 from dataclasses import asdict
 from http import HTTPStatus
 from typing import Any
@@ -33,6 +33,8 @@ from provenance.domain.errors import (
     UnavailableError,
     UnsupportedError,
 )
+from provenance.services.observing import request_context
+from provenance.web.services import platform
 
 MEDIA_TYPE = "application/problem+json"
 LOGGER = logging.getLogger("provenance.web")
@@ -107,6 +109,8 @@ def document(refusal: Refusal, status: int) -> dict[str, Any]:
             members[name] = value
     if refusal.violations:
         members["violations"] = [asdict(violation) for violation in refusal.violations]
+    if (context := request_context.get()) is not None:
+        members["request"] = context.id
     # Extra members never displace the ones above.
     return {**refusal.extra, **members}
 
@@ -115,6 +119,7 @@ def respond(refusal: Refusal, status: int | None = None) -> Response:
     """The HTTP answer for a refusal: a problem document, or a page for a browser on a page's
     path."""
     number = status or status_of(refusal)
+    platform().observer.refused(refusal.code)
     if wants_page():
         from provenance.web.pages import refusal_page  # noqa: PLC0415  pages import this module
 
@@ -185,14 +190,13 @@ def _detail_of(error: HTTPException) -> str:
 
 
 def _on_fault(error: Exception) -> Response:
-    """Our own fault: the whole story goes to the log, a request id to the caller, nothing else."""
-    request_id = secrets.token_hex(8)
-    LOGGER.error("request %s failed: %s", request_id, request.path, exc_info=error)
+    """Our own fault: where it happened goes to the log, the request's id to the caller."""
+    context = request_context.get()
+    LOGGER.error("request %s failed", context.id if context else "?", exc_info=error)
     refusal = Refusal(
         "internal",
         "The request failed through no fault of yours. Nothing of it was stored.",
         remedy=_REMEDIES[500],
-        extra={"request": request_id},
     )
     return respond(refusal, 500)
 

@@ -38,6 +38,9 @@ class ProblemSchema(Schema):
     found = fields.String()
     remedy = fields.String()
     head = fields.String(metadata=_HASH)
+    request = fields.String(
+        metadata={"description": "the request's id, as in X-Request-Id: tell it to the operator"}
+    )
     violations = fields.List(fields.Nested(ViolationSchema))
 
 

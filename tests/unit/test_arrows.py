@@ -27,6 +27,11 @@ ROOMS: dict[str, tuple[set[str], set[str]]] = {
         set(),
     ),
     "provenance/client": ({"merkle", "provenance.domain", "provenance.crypto"}, {"urllib3"}),
+    "provenance/telemetry": (
+        {"merkle", "provenance.config", "provenance.platform", "provenance.domain"}
+        | {"provenance.services"},
+        {"prometheus_client", "opentelemetry"},
+    ),
     "provenance/web": (
         {"merkle", "qr", "provenance.config", "provenance.platform"}
         | {f"provenance.{room}" for room in ("domain", "crypto", "verify", "services")},

@@ -89,6 +89,13 @@ def test_what_the_environment_says_wrongly(environ: dict[str, str], message: str
         ("operator_name", " "),
         ("operator_name", "x" * 201),
         ("origin", "https://log.example.org"),
+        ("metrics", "9464"),
+        ("metrics", "127.0.0.1"),
+        ("metrics", "127.0.0.1:65536"),
+        ("metrics", "127.0.0.1:-1"),
+        ("metrics", "metrics.example:9464"),
+        ("metrics", "::1:9464"),
+        ("metrics", "[127.0.0.1]:9464"),
     ],
 )
 def test_values_out_of_range_name_the_setting(tmp_path: Path, name: str, value: Any) -> None:
@@ -125,3 +132,18 @@ def test_what_no_log_can_be_called(origin: str) -> None:
 
 def test_fixed_limits_are_those_of_the_parser() -> None:
     assert (config.MAX_EVENT_BYTES, config.MAX_SEAL_BYTES) == (MAX_EVENT_BYTES, MAX_SEAL_BYTES)
+
+
+@pytest.mark.parametrize(
+    ("text", "address"),
+    [
+        ("", None),
+        ("127.0.0.1:9464", ("127.0.0.1", 9464)),
+        ("localhost:0", ("localhost", 0)),
+        ("[::1]:9464", ("::1", 9464)),
+    ],
+)
+def test_the_address_of_the_metrics(
+    tmp_path: Path, text: str, address: tuple[str, int] | None
+) -> None:
+    assert Settings(data=tmp_path, metrics=text).metrics_address == address

@@ -1,0 +1,32 @@
+"""What an operator sees of a running platform: metrics, log lines, traces.
+
+Three modules that know nothing of each other, and know the outside libraries that services and web
+must not know: :mod:`metrics` (Prometheus), :mod:`logs` (the standard library's logging),
+:mod:`traces` (OpenTelemetry, imported only when asked for). :func:`begin` is called once by each
+process of the platform, before anything else.
+"""
+
+from __future__ import annotations
+
+import os
+from typing import Final
+
+from provenance.config import Settings
+from provenance.services.observing import SILENT, Observer
+
+DIRECTORY_VARIABLE: Final = "PROMETHEUS_MULTIPROC_DIR"
+"""prometheus_client decides by it, when it is imported, whether numbers go into files."""
+
+
+def begin(settings: Settings) -> Observer:
+    """This process's observer, as the settings want it.
+
+    Metrics are counted where somebody collects them: in the children of `provenance serve`, which
+    names the directory in the environment.
+    """
+    if settings.metrics and os.environ.get(DIRECTORY_VARIABLE):
+        # Imported only where it is used: nobody else pays for it.
+        from provenance.telemetry.metrics import Metrics  # noqa: PLC0415
+
+        return Metrics()
+    return SILENT
