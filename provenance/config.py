@@ -73,6 +73,16 @@ class Settings:
     """One request's body, decompressed."""
     max_upload_links: int = 100_000
     """Links that one upload may append: 10,000 events of 1,000 subjects would be ten million."""
+    max_pending_links: int = 500_000
+    """Accepted links that may wait for the sequencer before uploads are told to come again."""
+    max_worker_uploads: int = 6
+    """Bodies that one web process takes in at once; it has 8 threads, and readers need some."""
+    max_jobs: int = 64
+    """Unfinished jobs (large resumable uploads) at a time; each may keep one unfinished batch."""
+    max_job_bytes: int = 16 * 1024 * 1024 * 1024
+    """One job's body; it passes through and is not kept."""
+    job_keep_s: int = 86_400
+    """How long a job is remembered after its last byte, finished or not."""
     clock_tolerance_s: int = 120
     """How far ahead of our clock a claimed event time may lie before the event is refused."""
 
@@ -217,6 +227,11 @@ _RANGES: Final = (
     ("max_seal_events", 1, 10_000),
     ("max_body_bytes", MAX_EVENT_BYTES + MAX_SEAL_BYTES, 1024 * 1024 * 1024),
     ("max_upload_links", 1_000, 1_000_000),
+    ("max_pending_links", 1_000, 100_000_000),
+    ("max_worker_uploads", 1, 7),
+    ("max_jobs", 1, 10_000),
+    ("max_job_bytes", 1024 * 1024, 2**50),
+    ("job_keep_s", 60, 2_592_000),
     ("clock_tolerance_s", 0, 86_400),
     ("publish_interval_ms", 10, 30_000),
     ("cosign_refresh_s", 1, 43_200),

@@ -49,7 +49,7 @@ from merkle.tree import root_of
 from provenance.client.evm import EvmAnchor, EvmNode, load_account_key
 from provenance.client.timestamp import TimestampAuthority
 from provenance.client.witness import HttpMirror, HttpWitness
-from provenance.config import Settings, check_origin
+from provenance.config import MAX_EVENT_BYTES, Settings, check_origin
 from provenance.crypto.cose import receipt_key_note
 from provenance.crypto.errors import KeyFileError
 from provenance.crypto.integrity import add_proof
@@ -79,8 +79,10 @@ from provenance.domain.party import operator_uri, party_registered
 from provenance.domain.proof import format_method
 from provenance.domain.seal import new_seal
 from provenance.services.anchoring import Anchoring
+from provenance.services.backlog import Backlog
 from provenance.services.capture import Capture, Limits
 from provenance.services.forks import ForkWatch, LogForkedError
+from provenance.services.jobs import JobLimits, Jobs
 from provenance.services.observing import SILENT, ObservedWitness, Observer
 from provenance.services.proving import Proposal, Prover
 from provenance.services.sequencing import (
@@ -265,7 +267,21 @@ class Platform:
                 clock_tolerance_ms=settings.clock_tolerance_s * 1000,
             ),
             self.observer,
+            Backlog(self.database, settings.max_pending_links),
         )
+
+    @cached_property
+    def jobs(self) -> Jobs:
+        """The way into the ledger for uploads that take long."""
+        settings = self.settings
+        limits = JobLimits(
+            most_jobs=settings.max_jobs,
+            job_bytes=settings.max_job_bytes,
+            batch_bytes=settings.max_body_bytes,
+            line_bytes=MAX_EVENT_BYTES,
+            keep_ms=settings.job_keep_s * 1000,
+        )
+        return Jobs(self.database, self.capture, self.clock, limits)
 
     @cached_property
     def sequencer(self) -> Sequencer:
