@@ -8,7 +8,7 @@ Source: RFC 9162 §2.1.1, equal to RFC 6962 §2.1.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection
 from hashlib import sha256
 from typing import Final
 
@@ -16,6 +16,8 @@ from merkle.errors import ArgumentError
 
 HASH_SIZE: Final = 32
 """Bytes in every hash of this package."""
+
+_SIZES: Final = {HASH_SIZE}
 
 EMPTY_ROOT: Final = sha256(b"").digest()
 """Root of the tree without leaves, and of the map without keys."""
@@ -35,8 +37,10 @@ def node_hash(left: bytes, right: bytes) -> bytes:
     return sha256(b"\x01" + left + right).digest()
 
 
-def require_hashes(hashes: Iterable[bytes], what: str) -> None:
+def require_hashes(hashes: Collection[bytes], what: str) -> None:
     """Raise `ArgumentError` unless each of `hashes` is 32 bytes long."""
+    if set(map(len, hashes)) <= _SIZES:
+        return
     for position, value in enumerate(hashes):
         if len(value) != HASH_SIZE:
             raise ArgumentError(f"{what} {position}: expected 32 bytes, found {len(value)}")

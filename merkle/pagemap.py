@@ -19,10 +19,14 @@ only. A search ignores the key's bit there, as a search in the trie does; an ins
 starts a page on the empty side.
 
 In memory: 33 bytes for each place that is not empty, level by level (about 3 bytes a key where keys
-are hashes), and a bounded number of pages that were used last. Pages lie elsewhere. They are asked
-for through a function (:data:`ReadPages`), never one by one where several are needed, and each is
-compared with the hash that is held here: a page of another time, or a damaged one, is refused and
-makes no proof.
+are hashes), and a bounded number of pages that were used last. Pages (:mod:`merkle.mappage`) lie
+elsewhere. They are asked for through a function (:data:`ReadPages`), never one by one where several
+are needed, and what is taken from one is compared with the hash that is held here: a page of
+another time, or a damaged one, is refused and makes no proof.
+
+A batch goes through the map once (:class:`Visit`): down to the pages of its keys, writing the
+transition's proof on the way; with the values found there its maker works out the new ones; then up
+again, each place once.
 
 Left to others: where pages and hashes are stored, in which transaction; locking. Not safe for use
 by several threads at once.
@@ -34,23 +38,24 @@ from bisect import bisect_left
 from collections import OrderedDict, defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from hashlib import sha256
 from typing import Final, TypeVar
 
 from merkle.errors import ArgumentError, MapPageError
 from merkle.hashing import EMPTY_ROOT, HASH_SIZE
-from merkle.keymap import KeyMap
-from merkle.mapnode import (
-    KEY_SIZE,
-    TAG_INNER,
-    TAG_SUBTREE,
-    VALUE_SIZE,
-    VARINTS,
-    bit_of,
-    collect,
-    divide,
-    inner_hash,
-    require_key,
+from merkle.maplevel import INNER, NONE, PAGE, Level, divide_below
+from merkle.mapnode import VARINTS, bit_of, collect, require_key
+from merkle.mappage import (
+    FEW,
+    INNER_STEPS,
+    LEAF_SIZE,
+    SUBTREE_TAG,
+    Page,
+    Way,
+    split_leaves,
 )
+
+__all__ = ["Page", "PageChanges", "PageMap", "ReadPages", "Visit", "pages_of", "split_leaves"]
 
 PAGE_LEAVES: Final = 32
 """Most leaves in a page above the last depth."""
@@ -59,32 +64,22 @@ MAX_DEPTH: Final = 62
 """Where pages are not cut any more: places then have 63 bits, a signed column's positive range."""
 
 CACHED_PAGES: Final = 2_048
-"""Pages kept in memory unless told otherwise: about 13 MB."""
+"""Pages kept in memory unless told otherwise: about 5 MB."""
 
-LEAF_SIZE: Final = KEY_SIZE + VALUE_SIZE
+StoredPage = bytes | tuple[bytes, bytes]
+"""A page's leaves, or its leaves and its summary (`Page.summary`; empty if there is none)."""
 
-ReadPages = Callable[[Sequence[int]], Mapping[int, bytes]]
-"""The leaves of the pages at these places, as they were when their hashes were; absent ones left
-out. Whatever it raises passes through."""
+ReadPages = Callable[[Sequence[int]], Mapping[int, StoredPage]]
+"""The pages at these places, as they were when their hashes were; absent ones left out. Whatever it
+raises passes through."""
 
 _T = TypeVar("_T")
 _CHUNK: Final = 256  # pages brought into memory at a time
-_INNER: Final = b"\x01"
-_PAGE: Final = b"\x02"
-_NODE_SIZE: Final = 1 + HASH_SIZE  # kind ‖ hash
-
-
-@dataclass(frozen=True, slots=True)
-class Page:
-    """A page as stored: `leaves` are key ‖ value in order of keys, `hash` that of their trie."""
-
-    leaves: bytes
-    hash: bytes
 
 
 @dataclass(frozen=True, slots=True)
 class PageChanges:
-    """What an update did to the stored pages: new bytes by place, and places that are pages no
+    """What an update did to the stored pages: new ones by place, and places that are pages no
     more."""
 
     pages: dict[int, Page] = field(default_factory=dict)
@@ -95,10 +90,10 @@ class PageMap:
     """The map; see the module text. `cached` is the number of pages kept in memory."""
 
     def __init__(self, cached: int = CACHED_PAGES) -> None:
-        self._levels = tuple(_Level(depth) for depth in range(MAX_DEPTH + 1))
+        self._levels = tuple(Level(depth) for depth in range(MAX_DEPTH + 1))
         self._count = 0
         self._capacity = cached
-        self._cache: OrderedDict[int, KeyMap] = OrderedDict()
+        self._cache: OrderedDict[int, Page] = OrderedDict()
 
     @classmethod
     def load(
@@ -111,7 +106,7 @@ class PageMap:
         loaded = cls(cached)
         loaded._count = count
         for place, value in rows:
-            loaded._put(place, _PAGE + value)
+            loaded._put(place, PAGE, value)
         for level in reversed(loaded._levels[1:]):
             for parent in level.parents():
                 loaded._rehash(parent)
@@ -124,7 +119,7 @@ class PageMap:
         """
         places = []
         for place, value in rows:
-            self._put(place, _PAGE + value)
+            self._put(place, PAGE, value)
             self._cache.pop(place, None)
             places.append(place)
         self._rehash_above(places)
@@ -135,7 +130,7 @@ class PageMap:
 
     def root(self) -> bytes:
         """The root hash, 32 bytes; `EMPTY_ROOT` for the empty map."""
-        return self._node(1)[1:] or EMPTY_ROOT
+        return self._levels[0].hash(0) if self._kind(1) else EMPTY_ROOT
 
     # Questions
 
@@ -149,7 +144,8 @@ class PageMap:
     def values(self, keys: Iterable[bytes], read: ReadPages) -> dict[bytes, bytes | None]:
         """The values of many keys; None for one that is not in the map. Errors as for `get`."""
         return {
-            key: None if page is None else page.get(key) for key, page, _ in self._ask(keys, read)
+            key: None if page is None else page.value(key, way[1])
+            for key, page, way, _ in self._ask(keys, read)
         }
 
     def prove(self, key: bytes, read: ReadPages) -> bytes:
@@ -159,64 +155,36 @@ class PageMap:
     def proofs(self, keys: Iterable[bytes], read: ReadPages) -> dict[bytes, bytes]:
         """The proofs of many keys. Errors as for `get`."""
         return {
-            key: b"" if page is None else page.prove(key) + b"".join(reversed(steps))
-            for key, page, steps in self._ask(keys, read)
+            key: b"" if page is None else page.prove(key, way) + b"".join(reversed(steps))
+            for key, page, way, steps in self._ask(keys, read)
         }
 
     def _ask(
         self, keys: Iterable[bytes], read: ReadPages
-    ) -> Iterator[tuple[bytes, KeyMap | None, list[bytes]]]:
-        """For each key, in order of keys: the page at which its search ends, the steps above it."""
+    ) -> Iterator[tuple[bytes, Page | None, Way, list[bytes]]]:
+        """For each key, in order of keys: its page, its way there, the steps above the page."""
         for some in _chunks(sorted(set(keys))):
             found = {key: self._search(key) for key in some}
-            places = dict.fromkeys(place for place, _ in found.values() if place)
-            pages = self._open_pages(list(places), read)
+            below: dict[int, list[bytes]] = defaultdict(list)
+            for key, (place, _) in found.items():
+                if place:
+                    below[place].append(key)
+            opened = self._open_pages(below, read)
             for key, (place, steps) in found.items():
-                yield key, pages.get(place), steps
+                page, ways = opened.get(place, (None, {}))
+                way = _NOWHERE if page is None else ways.get(key) or page.way(key)
+                yield key, page, way, steps
 
     def prove_transition(self, keys: Iterable[bytes], read: ReadPages) -> bytes:
         """The proof of `KeyMap.prove_transition`. Errors as for `get`."""
-        searched = list(dict.fromkeys(keys))
-        for key in searched:
-            require_key(key)
-        parts: list[bytes] = []
-        entered: list[tuple[int, int, list[bytes]]] = []
-        if self._node(1):
-            self._enter(1, searched, parts, entered)
-        for some in _chunks(entered):
-            pages = self._open_pages([place for _, place, _ in some], read)
-            for position, place, below in some:
-                parts[position] = pages[place].prove_transition(below)
-        return b"".join(parts)
+        return self.visit(keys, read).proof
 
-    def _enter(
-        self,
-        place: int,
-        keys: Sequence[bytes],
-        parts: list[bytes],
-        entered: list[tuple[int, int, list[bytes]]],
-    ) -> None:
-        """Append the proof from `place` down, with a gap for each page that a search enters.
+    def visit(self, keys: Iterable[bytes], read: ReadPages) -> Visit:
+        """Go down to the pages of these keys. Errors as for `get`.
 
-        `entered` gets (position of the gap, place, keys). At most 63 calls deep.
+        Memory: those pages. One visit at a time: a change makes what others hold stale.
         """
-        node = self._node(place)
-        if not keys:
-            parts += (bytes([TAG_SUBTREE]), node[1:])
-            return
-        if node[:1] == _PAGE:
-            entered.append((len(parts), place, list(keys)))
-            parts.append(b"")
-            return
-        depth = place.bit_length() - 1
-        left, right = self._node(2 * place), self._node(2 * place + 1)
-        if left and right:
-            parts += (bytes([TAG_INNER]), VARINTS[depth])
-            left_keys, right_keys = divide(keys, depth)
-            self._enter(2 * place, left_keys, parts, entered)
-            self._enter(2 * place + 1, right_keys, parts, entered)
-        else:
-            self._enter(2 * place + (not left), keys, parts, entered)
+        return Visit(self, sorted(set(keys)), read)
 
     def _search(self, key: bytes) -> tuple[int, list[bytes]]:
         """The place of the page at which a search for `key` ends, and the proof's steps above it.
@@ -226,18 +194,18 @@ class PageMap:
         require_key(key)
         steps: list[bytes] = []
         place, depth = 1, 0
-        node = self._node(1)
-        while node[:1] == _INNER:
+        kind = self._kind(1)
+        while kind == INNER:
             turned = 2 * place + (bit_of(key, depth) != 0)
-            node, other = self._node(turned), self._node(turned ^ 1)
-            if not node:
+            kind, other = self._kind(turned), self._kind(turned ^ 1)
+            if not kind:
                 turned ^= 1
-                node = other
+                kind = other
             elif other:
-                steps.append(VARINTS[depth] + other[1:])
+                steps.append(VARINTS[depth] + self._hash(turned ^ 1))
             place = turned
             depth += 1
-        return (place if node else 0), steps
+        return (place if kind else 0), steps
 
     # Changes
 
@@ -245,80 +213,72 @@ class PageMap:
         """Set many values; what has to be stored. Sizes are checked before anything is changed.
 
         Until that is stored, pages that fall out of memory cannot be read again (`MapPageError`).
-        After an error, the map is half changed: throw it away. Memory: the changed pages.
+        After an error, the map is half changed: throw it away. Memory: the pages of these keys.
         """
-        groups: dict[int, list[tuple[bytes, bytes]]] = defaultdict(list)
-        for item in sorted(collect(items).items()):
-            groups[self._destination(item[0])].append(item)
-        changes = PageChanges()
-        for places in _chunks(list(groups)):
-            pages = self._open_pages([place for place in places if self._node(place)], read)
-            for place in places:
-                self._set(place, pages.get(place), groups[place], changes)
-        self._rehash_above(changes.pages)
-        return changes
+        collected = collect(items)
+        return self.visit(collected, read).set(collected)
 
     def _destination(self, key: bytes) -> int:
         """The place at which `key` belongs: of a page, or an empty one where a page shall begin."""
         place, depth = 1, 0
-        while self._node(place)[:1] == _INNER:
+        while self._kind(place) == INNER:
             place = 2 * place + (bit_of(key, depth) != 0)
             depth += 1
         return place
 
-    def _set(
-        self,
-        place: int,
-        known: KeyMap | None,
-        items: Sequence[tuple[bytes, bytes]],
-        changes: PageChanges,
-    ) -> None:
-        page = KeyMap() if known is None else known
-        before = len(page)
-        page.update(items)
-        self._count += len(page) - before
-        if page.root() == self._node(place)[1:]:
-            return  # every value was there already
-        if known is not None and _is_overfull(page, place):
-            changes.removed.append(place)
-            self._cache.pop(place, None)
-        self._settle(place, page, changes)
+    def _replace(self, place: int, page: Page | None, new: Page, changes: PageChanges) -> None:
+        """Have `new` where `page` was."""
+        if page is not None:
+            if new.hash == page.hash:
+                return  # every value was there already
+            self._count -= len(page)
+            if _is_overfull(new, place):
+                changes.removed.append(place)
+                self._cache.pop(place, None)
+        self._count += len(new)
+        self._settle(place, new, changes)
 
-    def _settle(self, place: int, page: KeyMap, changes: PageChanges) -> None:
+    def _settle(self, place: int, page: Page, changes: PageChanges) -> None:
         """Put a page at a place, cut as often as it must be; at most 63 calls deep."""
         if not _is_overfull(page, place):
-            value = page.root()
-            leaves = b"".join(page.leaves())
-            changes.pages[place] = Page(leaves, value)
-            self._put(place, _PAGE + value)
+            changes.pages[place] = page
+            self._put(place, PAGE, page.hash)
             self._keep(place, page)
             return
-        for side, half in enumerate(divide(list(page.leaves()), place.bit_length() - 1)):
-            if half:
-                self._settle(2 * place + side, KeyMap.of_leaves(half), changes)
+        for side, half in enumerate(page.cut(place.bit_length() - 1)):
+            if half is not None:
+                self._settle(2 * place + side, half, changes)
+        self._rehash(place)
 
     # Places
 
-    def _node(self, place: int) -> bytes:
-        """Kind ‖ hash of what stands at a place; empty if nothing does."""
+    def _kind(self, place: int) -> int:
+        """What stands at a place."""
         depth = place.bit_length() - 1
-        return self._levels[depth].get(place ^ 1 << depth) if depth <= MAX_DEPTH else b""
+        return self._levels[depth].kind(place ^ 1 << depth) if depth <= MAX_DEPTH else NONE
 
-    def _put(self, place: int, node: bytes) -> None:
+    def _hash(self, place: int) -> bytes:
+        """The hash of what stands there."""
         depth = place.bit_length() - 1
-        if not 0 <= depth <= MAX_DEPTH or place < 1 or len(node) != _NODE_SIZE:
-            raise MapPageError(f"no page at {place} with a hash of {len(node) - 1} bytes can be")
-        self._levels[depth].put(place ^ 1 << depth, node)
+        return self._levels[depth].hash(place ^ 1 << depth)
+
+    def _put(self, place: int, kind: int, value: bytes) -> None:
+        depth = place.bit_length() - 1
+        if not 0 <= depth <= MAX_DEPTH or place < 1 or len(value) != HASH_SIZE:
+            raise MapPageError(f"no page at {place} with a hash of {len(value)} bytes can be")
+        self._levels[depth].put(place ^ 1 << depth, kind, value)
 
     def _rehash(self, place: int) -> None:
         """Hash of an inner place from what stands below; what was a page there is one no more."""
-        left, right = self._node(2 * place), self._node(2 * place + 1)
-        if left and right:
-            value = inner_hash(place.bit_length() - 1, left[1:], right[1:])
-        else:
-            value = (left or right)[1:]
-        self._cache.pop(place, None)
-        self._put(place, _INNER + value)
+        depth = place.bit_length() - 1
+        prefix = place ^ 1 << depth
+        below = self._levels[depth + 1].children(prefix)
+        if len(below) > HASH_SIZE:
+            below = sha256(INNER_STEPS[depth] + below).digest()  # mapnode.inner_hash
+        level = self._levels[depth]
+        if level.kind(prefix) == PAGE:
+            self._cache.pop(place, None)
+        level.put(prefix, INNER, below)
 
     def _rehash_above(self, places: Iterable[int]) -> None:
         """Each place above these once, from the deepest up."""
@@ -333,95 +293,165 @@ class PageMap:
 
     # Pages in memory
 
-    def _open_pages(self, places: Sequence[int], read: ReadPages) -> dict[int, KeyMap]:
-        """The pages at these places, from memory or read in one call. Raises `MapPageError`."""
-        missing = [place for place in places if place not in self._cache]
+    def _open_pages(
+        self, wanted: Mapping[int, Sequence[bytes]], read: ReadPages
+    ) -> dict[int, tuple[Page, dict[bytes, Way]]]:
+        """The pages at these places, right as far as the keys go that are wanted of each.
+
+        With those of their ways that had to be found for that. From memory or read in one call.
+        Raises `MapPageError`.
+        """
+        missing = [place for place in wanted if place not in self._cache]
         data = read(missing) if missing else {}
-        opened = {place: self._open(place, data.get(place)) for place in missing}
-        found = {one: opened[one] if one in opened else self._cache[one] for one in places}
-        for place, page in found.items():
+        pages = {place: self._cache[place] for place in wanted if place in self._cache}
+        pages |= {place: self._open(place, data.get(place)) for place in missing}
+        found = {}
+        for place, keys in wanted.items():
+            found[place] = page, _ = self._require(place, pages[place], keys)
             self._keep(place, page)
         return found
 
-    def _open(self, place: int, leaves: bytes | None) -> KeyMap:
-        if leaves is None:
+    def _require(
+        self, place: int, page: Page, keys: Sequence[bytes]
+    ) -> tuple[Page, dict[bytes, Way]]:
+        """The page, if the ways of these keys lead to the hash that is held here."""
+        if page.is_sound:
+            return page, {}
+        if len(keys) < FEW:
+            ways = {key: page.way(key) for key in keys}
+            if all(map(page.is_proved, ways.values())):
+                return page, ways
+        return self._work_out(place, page.leaves), {}
+
+    def _open(self, place: int, stored: StoredPage | None) -> Page:
+        if stored is None:
             raise MapPageError(f"page {place} of the map is not there")
+        leaves, summary = stored if isinstance(stored, tuple) else (stored, b"")
         if len(leaves) % LEAF_SIZE:
             raise MapPageError(f"page {place} of the map: {len(leaves)} bytes are no whole leaves")
-        some = split_leaves(leaves)
+        page = Page.stored(leaves, summary, self._hash(place))
+        # The hash does not say where a page lies; an insertion relies on it.
+        if page is not None and _holds(place, leaves) and _holds(place, leaves[-LEAF_SIZE:]):
+            return page
+        return self._work_out(place, leaves)
+
+    def _work_out(self, place: int, leaves: bytes) -> Page:
+        """The page of these leaves and of nothing else."""
         try:
-            page = KeyMap.of_leaves(some)
+            page = Page.of_leaves(split_leaves(leaves))
         except ArgumentError as error:
             raise MapPageError(f"page {place} of the map: {error}") from error
-        # The hash does not say where a page lies; an insertion relies on it.
-        if some and not _holds(place, some[0]) & _holds(place, some[-1]):
+        if leaves and not _holds(place, leaves) & _holds(place, leaves[-LEAF_SIZE:]):
             raise MapPageError(f"page {place} of the map holds keys that belong elsewhere")
-        expected = self._node(place)[1:]
-        if page.root() != expected:
+        expected = self._hash(place)
+        if page.hash != expected:
             raise MapPageError(
                 f"page {place} of the map: expected the hash {expected.hex()}, "
-                f"found {page.root().hex()}"
+                f"found {page.hash.hex()}"
             )
         return page
 
-    def _keep(self, place: int, page: KeyMap) -> None:
+    def _keep(self, place: int, page: Page) -> None:
         self._cache[place] = page
         self._cache.move_to_end(place)
         while len(self._cache) > self._capacity:
             self._cache.popitem(last=False)
 
 
-class _Level:
-    """The nodes at one depth, by prefix: in a dict while they are few, then in one array.
+class Visit:
+    """Some keys looked up in a map together: `values`, None for absent ones; `proof`, that of
+    `KeyMap.prove_transition`. Then `set`, once."""
 
-    Where keys are hashes, all levels but the last one or two are full. A level that somebody made
-    deep on purpose holds few nodes and costs what they cost.
-    """
+    def __init__(self, keymap: PageMap, keys: Sequence[bytes], read: ReadPages) -> None:
+        """Use `PageMap.visit`; `keys` rise."""
+        for key in keys:
+            require_key(key)
+        self._map = keymap
+        self._parts: list[bytes] = []
+        self._inner: list[int] = []  # places gone through, each before those below it
+        self._entered: list[tuple[int, int, Sequence[bytes]]] = []  # part, place of a page, keys
+        self._astray: set[bytes] = set()  # keys whose search ends on a page that is not theirs
+        self._pages: list[tuple[Page, Way | None]] = []  # as `_entered`; the way of a single key
+        self.values: dict[bytes, bytes | None] = dict.fromkeys(keys)
+        kind = keymap._kind(1)
+        if kind and keys:
+            self._enter(1, kind, keys, in_order=True)
+        elif kind:
+            self._parts.append(SUBTREE_TAG + keymap.root())
+        else:
+            self._astray.update(keys)
+        for some in _chunks(self._entered):
+            self._open(some, read)
+        self.proof = b"".join(self._parts)
 
-    __slots__ = ("_all", "_few", "_width")
+    def _enter(self, place: int, kind: int, keys: Sequence[bytes], *, in_order: bool) -> None:
+        """Append the proof from `place` down, with a gap for each page that a search enters.
 
-    def __init__(self, depth: int) -> None:
-        self._width = 1 << depth
-        self._few: dict[int, bytes] = {}
-        self._all: bytearray | None = None
-
-    def get(self, prefix: int) -> bytes:
-        """The node, or nothing."""
-        if self._all is None:
-            return self._few.get(prefix, b"")
-        start = prefix * _NODE_SIZE
-        if not self._all[start]:
-            return b""
-        return bytes(self._all[start : start + _NODE_SIZE])
-
-    def put(self, prefix: int, node: bytes) -> None:
-        """Set a node."""
-        if self._all is not None:
-            start = prefix * _NODE_SIZE
-            self._all[start : start + _NODE_SIZE] = node
+        `in_order`: no key has gone astray above, so that they lie in order of their bits here. At
+        most 63 calls deep.
+        """
+        if kind == PAGE:
+            self._entered.append((len(self._parts), place, keys))
+            self._parts.append(b"")
             return
-        self._few[prefix] = node
-        if 4 * len(self._few) > self._width:  # from here on the array is the smaller one
-            few, self._few = self._few, {}
-            self._all = bytearray(self._width * _NODE_SIZE)
-            for place, one in few.items():
-                self.put(place, one)
-
-    def parents(self) -> Iterator[int]:
-        """The places one level above under which something stands, each once."""
-        above = self._width >> 1
-        if self._all is None:
-            yield from {above | prefix >> 1 for prefix in self._few}
+        self._inner.append(place)
+        depth = place.bit_length() - 1
+        left, right = divide_below(keys, place, depth, in_order=in_order)
+        below = self._map._levels[depth + 1]
+        prefix = 2 * (place ^ 1 << depth)
+        kinds = below.kind(prefix), below.kind(prefix + 1)
+        if not all(kinds):  # all go where there is something, whatever their bit says
+            self._astray.update(left if kinds[1] else right)
+            side = int(kinds[0] == NONE)
+            whole = in_order and not (left and right)
+            self._enter(2 * place + side, kinds[side], keys, in_order=whole)
             return
-        for prefix in range(above):
-            start = 2 * prefix * _NODE_SIZE
-            if self._all[start] or self._all[start + _NODE_SIZE]:
-                yield above | prefix
+        self._parts.append(INNER_STEPS[depth])
+        for side, some in enumerate((left, right)):
+            if some:
+                self._enter(2 * place + side, kinds[side], some, in_order=in_order)
+            else:
+                self._parts.append(SUBTREE_TAG + below.hash(prefix + side))
 
+    def _open(self, entered: Sequence[tuple[int, int, Sequence[bytes]]], read: ReadPages) -> None:
+        opened = self._map._open_pages({place: keys for _, place, keys in entered}, read)
+        for position, place, keys in entered:
+            page, ways = opened[place]
+            if len(keys) == 1:
+                (key,) = keys
+                way = ways.get(key) or page.way(key)
+                self.values[key] = page.value(key, way[1])
+                self._parts[position] = page.prove_way(way)
+                self._pages.append((page, way))
+                continue
+            for key in keys:
+                self.values[key] = page.value(key, page.find(key))
+            self._parts[position] = page.prove_ways(keys)
+            self._pages.append((page, None))
 
-def split_leaves(leaves: bytes) -> list[bytes]:
-    """The leaves of a page, key ‖ value; its length is a multiple of 64."""
-    return [leaves[start : start + LEAF_SIZE] for start in range(0, len(leaves), LEAF_SIZE)]
+    def set(self, items: Mapping[bytes, bytes]) -> PageChanges:
+        """Set values of keys that were looked up; what has to be stored. See `PageMap.update`.
+
+        Raises `ArgumentError` for any other key and for values that are not 32 bytes.
+        """
+        collect(items.items())
+        if not items.keys() <= self.values.keys():
+            raise ArgumentError("only keys that were looked up together can be set")
+        changes = PageChanges()
+        here = items.keys() - self._astray
+        for (_, place, keys), (page, way) in zip(self._entered, self._pages, strict=True):
+            leaves = [key + items[key] for key in keys if key in here]
+            if leaves:
+                changed = page.with_leaf(leaves[0], way) if way else page.with_leaves(leaves)
+                self._map._replace(place, page, changed, changes)
+        astray: dict[int, list[bytes]] = defaultdict(list)
+        for key in sorted(items.keys() & self._astray):
+            astray[self._map._destination(key)].append(key + items[key])
+        for place, leaves in astray.items():
+            self._map._replace(place, None, Page.of_leaves(leaves), changes)
+        for place in reversed(self._inner):
+            self._map._rehash(place)
+        return changes
 
 
 def pages_of(items: Iterable[tuple[bytes, bytes]]) -> Iterator[tuple[int, Page]]:
@@ -452,9 +482,9 @@ class _Paging:
         while count == len(self._ahead) and self._fill(count + 1):  # the last depth takes all
             count = self._count(place, depth)
         if count:
-            leaves = b"".join(self._ahead[:count])
+            leaves = self._ahead[:count]
             del self._ahead[:count]
-            yield place, Page(leaves, KeyMap.of_leaves(split_leaves(leaves)).root())
+            yield place, Page.of_leaves(leaves)
 
     def _count(self, place: int, depth: int) -> int:
         """How many of the leaves ahead belong to the place."""
@@ -477,16 +507,19 @@ class _Paging:
         return True
 
 
-def _holds(place: int, leaf: bytes) -> bool:
-    """Does the leaf's key begin with the prefix of the place?"""
+def _holds(place: int, leaves: bytes) -> bool:
+    """Does the first leaf's key begin with the prefix of the place?"""
     depth = place.bit_length() - 1
-    return int.from_bytes(leaf[:8], "big") >> 64 - depth == place ^ 1 << depth
+    return int.from_bytes(leaves[:8], "big") >> 64 - depth == place ^ 1 << depth
 
 
-def _is_overfull(page: KeyMap, place: int) -> bool:
+def _is_overfull(page: Page, place: int) -> bool:
     return len(page) > PAGE_LEAVES and place.bit_length() <= MAX_DEPTH
 
 
 def _chunks(values: Sequence[_T]) -> Iterator[Sequence[_T]]:
     for start in range(0, len(values), _CHUNK):
         yield values[start : start + _CHUNK]
+
+
+_NOWHERE: Final[Way] = ([], 0)

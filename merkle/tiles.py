@@ -23,7 +23,7 @@ from typing import Final
 
 from merkle.errors import ArgumentError, TileError, TilePathError
 from merkle.hashing import HASH_SIZE
-from merkle.tree import HashReader, root_of
+from merkle.tree import HashReader, MemoryTree, root_of
 
 TILE_WIDTH: Final = 256
 """Hashes in a full tile, entries in a full bundle."""
@@ -190,7 +190,7 @@ def decode_bundle(data: bytes, count: int) -> list[bytes]:
 
 
 def tile_hashes(address: TileAddress, reader: HashReader) -> bytes:
-    """The bytes of a tile: its `width` hashes, read one by one.
+    """The bytes of a tile: its `width` hashes.
 
     Raises `ArgumentError` for a bundle's address, which holds entries and no hashes.
     """
@@ -198,6 +198,8 @@ def tile_hashes(address: TileAddress, reader: HashReader) -> bytes:
         raise ArgumentError(f"{address.path()} holds entries, not hashes")
     level = address.level * TILE_HEIGHT
     first = address.index * TILE_WIDTH
+    if isinstance(reader, MemoryTree):
+        return reader.read_hashes(level, first, address.width)
     return b"".join(reader.read_hash(level, first + i) for i in range(address.width))
 
 

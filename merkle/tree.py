@@ -137,9 +137,23 @@ class MemoryTree:
         return index
 
     def extend(self, leaf_hashes: Iterable[bytes]) -> None:
-        """Append leaf hashes in order."""
-        for value in leaf_hashes:
-            self.append(value)
+        """Append leaf hashes (32 bytes each) in order; level by level, so each node is one step."""
+        added = list(leaf_hashes)
+        require_hashes(added, "leaf hash")
+        size, level = self._size, 0
+        self._size += len(added)
+        while added:
+            while level >= len(self._levels):
+                self._levels.append([])
+            self._levels[level] += added
+            if size & 1:  # a left child that is there already
+                added.insert(0, self.read_hash(level, size - 1))
+            added = [
+                sha256(b"\x01" + left + right).digest()  # node_hash, inlined
+                for left, right in zip(added[::2], added[1::2], strict=False)
+            ]
+            size >>= 1
+            level += 1
 
     def _keep(self, level: int, value: bytes) -> None:
         if level == len(self._levels):
@@ -159,6 +173,14 @@ class MemoryTree:
         raise ArgumentError(
             f"subtree at level {level}, index {index} is not full in a tree of {self._size} leaves"
         )
+
+    def read_hashes(self, level: int, first: int, count: int) -> bytes:
+        """`count` neighbouring hashes, joined. Errors as for `read_hash`."""
+        start = first - (self._base_size >> level)
+        kept = self._levels[level] if 0 <= level < len(self._levels) else []
+        if start >= 0 and start + count <= len(kept):
+            return b"".join(kept[start : start + count])
+        return b"".join(self.read_hash(level, first + i) for i in range(count))
 
     def root(self, size: int | None = None) -> bytes:
         """Root at `size` leaves (the present size unless given)."""

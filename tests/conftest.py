@@ -20,7 +20,6 @@ from tests.support.clock import FrozenClock
 pytest_plugins = [
     "tests.support.databases",
     "tests.support.grouping",
-    "tests.support.object_store",
     "tests.support.outside_summary",
     "tests.support.tried",
 ]

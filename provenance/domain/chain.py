@@ -18,17 +18,17 @@ from __future__ import annotations
 
 import re
 import struct
-from binascii import b2a_base64
+from binascii import a2b_base64, b2a_base64
 from dataclasses import dataclass
-from functools import partial
+from functools import lru_cache, partial
 from hashlib import sha256
-from typing import Final
+from typing import Final, NamedTuple
 
 from merkle.hashing import leaf_hash
 from provenance.domain import wire
 from provenance.domain.errors import DomainError
-from provenance.domain.moments import format_ledger_time
-from provenance.domain.wire import FormError
+from provenance.domain.moments import MomentError, format_ledger_time, parse_ledger_time
+from provenance.domain.wire import MAX_INTEGER, FormError
 
 MAX_SECRET_BYTES: Final = 255
 MAX_URI_BYTES: Final = 0xFFFF
@@ -36,10 +36,11 @@ MAX_URI_BYTES: Final = 0xFFFF
 _KEY_DOMAIN: Final = b"prov/map-key/v1\0"
 _MEMBERS: Final = frozenset({"event", "key", "prev", "seal", "seq", "time", "v"})
 _base64 = partial(b2a_base64, newline=False)
-_HASH_TEXT: Final = r'"([A-Za-z0-9+/]{43}=)"'
+# 32 bytes in base64: the last digit before "=" carries 4 bits of them, its other 2 are zero.
+_HASH_TEXT: Final = rb'"([A-Za-z0-9+/]{42}[AEIMQUYcgkosw048]=)"'
 _LINK: Final = re.compile(
-    rf'\{{"event":{_HASH_TEXT},"key":{_HASH_TEXT},"prev":(?:null|{_HASH_TEXT}),"seal":{_HASH_TEXT},'
-    r'"seq":(0|[1-9][0-9]{0,15}),"time":"([0-9TZ:.-]{24})","v":1\}'
+    rb'\{"event":%(hash)b,"key":%(hash)b,"prev":(?:null|%(hash)b),"seal":%(hash)b,'
+    rb'"seq":(0|[1-9][0-9]{0,15}),"time":"([0-9TZ:.-]{24})","v":1\}' % {b"hash": _HASH_TEXT}
 )
 
 
@@ -88,20 +89,57 @@ def encode_link(
     )
 
 
+class ChainStep(NamedTuple):
+    """What the ledger asks of a link (`ledger.apply_link`): where it stands, and its own hash."""
+
+    key: bytes
+    seq: int
+    prev: bytes | None
+    hash: bytes
+
+
 def decode_link(data: bytes) -> Link:
     """The link of canonical bytes; raises MalformedLinkError for any other bytes.
 
     Exact inverse of `Link.encode`: bytes that are accepted are given back by it unchanged.
     """
+    event, key, prev, seal, seq, time = _match(data)
+    return Link(
+        key=a2b_base64(key),
+        seq=seq,
+        prev=None if prev is None else a2b_base64(prev),
+        event=a2b_base64(event),
+        seal=a2b_base64(seal),
+        time=time,
+    )
+
+
+def decode_step(data: bytes) -> ChainStep:
+    """The same of a link of which no more is needed; the same bytes are refused."""
+    _, key, prev, _, seq, _ = _match(data)
+    prev_hash = None if prev is None else a2b_base64(prev)
+    return ChainStep(a2b_base64(key), seq, prev_hash, leaf_hash(data))
+
+
+def _match(data: bytes) -> tuple[bytes, bytes, bytes | None, bytes, int, int]:
+    """Event, key, prev and seal as canonical base64; seq; time in milliseconds."""
+    match = _LINK.fullmatch(data)
+    if match is None:
+        raise MalformedLinkError(f"expected the canonical bytes of a link, found {data[:60]!r}")
+    event, key, prev, seal, digits, time = match.groups()
+    seq = int(digits)
+    if seq > MAX_INTEGER:
+        raise MalformedLinkError(f"not a link: seq is above {MAX_INTEGER}: {seq}")
     try:
-        match = _LINK.fullmatch(data.decode("ascii"))
-    except UnicodeDecodeError:
-        match = None
-    if match is not None:
-        event, key, prev, seal, seq, time = match.groups()
-        members = {"event": event, "key": key, "prev": prev, "seal": seal, "time": time, "v": 1}
-        return read_link({**members, "seq": int(seq)})
-    raise MalformedLinkError(f"expected the canonical bytes of a link, found {data[:60]!r}")
+        return event, key, prev, seal, seq, _read_time(time)
+    except MomentError as error:
+        raise MalformedLinkError(f"not a link: time: {error}") from error
+
+
+@lru_cache(maxsize=1_024)
+def _read_time(text: bytes) -> int:
+    """Ledger milliseconds: all links of an upload have the same."""
+    return parse_ledger_time(text.decode("ascii"))
 
 
 def read_link(document: object) -> Link:

@@ -99,7 +99,3 @@ class NotFoundError(Refusal):
 
 class UnavailableError(Refusal):
     """We cannot answer now; nothing was stored; try again (HTTP 503)."""
-
-
-class BusyError(UnavailableError):
-    """A queue of ours is as long as it may get; nothing was stored; come again (HTTP 429)."""

@@ -31,11 +31,12 @@ from typing import Final
 from merkle.hashing import HASH_SIZE
 from merkle.tree import Edge
 from provenance.domain.canonical import Base64Error, decode_base64, encode_base64
-from provenance.domain.chain import Link, MalformedLinkError, decode_link
+from provenance.domain.chain import ChainStep, Link, MalformedLinkError, decode_link
 from provenance.domain.errors import DomainError
 from provenance.domain.wire import MAX_INTEGER, shorten
 
 _VALUE_DOMAIN: Final = b"prov/map-val/v1\0"
+_VALUE: Final = struct.Struct(f">{len(_VALUE_DOMAIN)}sQ{HASH_SIZE}s{HASH_SIZE}sQ")
 _HEAD_LINE: Final = "prov/map-head/v1"
 _NUMBER: Final = r"(0|[1-9][0-9]{0,15})"
 _HEAD: Final = re.compile(
@@ -53,9 +54,7 @@ def map_value(count: int, head: bytes, root: bytes, index: int) -> bytes:
     `count` is the number of its links (≥ 1), `head` the hash of the newest, `root` the RFC 9162
     root over all of them, `index` the newest one's index in the log.
     """
-    return sha256(
-        _VALUE_DOMAIN + struct.pack(">Q", count) + head + root + struct.pack(">Q", index)
-    ).digest()
+    return sha256(_VALUE.pack(_VALUE_DOMAIN, count, head, root, index)).digest()
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,7 +146,9 @@ class SubjectState:
         return map_value(self.count, self.head, self.root, self.index)
 
 
-def apply_link(state: SubjectState | None, link: Link, index: int) -> SubjectState | None:
+def apply_link(
+    state: SubjectState | None, link: Link | ChainStep, index: int
+) -> SubjectState | None:
     """The subject's state after `link` at log index `index`, or None if the link is ignored.
 
     `state` is that of the link's own key, None if it has none yet. The link counts exactly if its
@@ -155,9 +156,12 @@ def apply_link(state: SubjectState | None, link: Link, index: int) -> SubjectSta
     subject, a stale one, a repeated one are ignored: their `prev` is not this head, since a head's
     hash covers its key and its seq.
     """
-    count = 0 if state is None else state.count
-    head = None if state is None else state.head
-    if link.seq != count or link.prev != head:
+    if state is None:
+        if link.seq or link.prev is not None:
+            return None
+        value = link.hash
+        return SubjectState(1, value, Edge(1, (value,)), index)
+    if link.seq != state.count or link.prev != state.head:
         return None
-    edge = Edge() if state is None else state.edge
-    return SubjectState(count + 1, link.hash, edge.append(link.hash), index)
+    value = link.hash
+    return SubjectState(state.count + 1, value, state.edge.append(value), index)

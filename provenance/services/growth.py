@@ -25,7 +25,7 @@ from merkle.tiles import (
     tile_hashes,
 )
 from merkle.tree import MemoryTree
-from provenance.domain.chain import Link, MalformedLinkError, decode_link
+from provenance.domain.chain import ChainStep, MalformedLinkError, decode_step
 from provenance.domain.delta import MapDelta, delta_path
 from provenance.domain.errors import DomainError
 from provenance.domain.ledger import MapHead, SubjectState, apply_link
@@ -114,7 +114,7 @@ def grow(
     before: Position,
     *,
     uploads: Sequence[PendingUpload],
-    links: Sequence[Sequence[Link]],
+    links: Sequence[Sequence[ChainStep]],
     states: Mapping[bytes, SubjectState],
     keymap: PageMap,
     read: ReadPages,
@@ -128,12 +128,12 @@ def grow(
     then fails to commit the growth must throw it away. Raises DamagedLogError for tiles that do not
     add up to `before.root`, for pages that are not the map's and states that it does not hold.
     """
-    touched, ignored = _apply(before.size, links, states)
     named = {link.key for upload in links for link in upload}  # by links that are ignored too
     try:
-        _require_states(states, keymap.values(named, read))
-        transition = keymap.prove_transition(named, read)
-        pages = keymap.update(((key, state.value) for key, state in touched.items()), read)
+        visit = keymap.visit(named, read)
+        _require_states(states, visit.values)
+        touched, ignored = _apply(before.size, links, states)
+        pages = visit.set({key: state.value for key, state in touched.items()})
     except MapPageError as error:
         raise DamagedLogError("stored pages of the map", "those published", str(error)) from error
     count = sum(len(upload.entries) for upload in uploads)
@@ -146,12 +146,12 @@ def grow(
     )
     entries = (*(entry for upload in uploads for entry in upload.entries), head.encode())
     tree = read_tree(before, fetch)
-    tree.extend(map(leaf_hash, entries))
+    tree.extend([link.hash for upload in links for link in upload] + [leaf_hash(entries[-1])])
     return Growth(
         before=before,
         after=position_after(head, tree.root()),
         head=head,
-        delta=MapDelta(head.index, states, transition),
+        delta=MapDelta(head.index, states, visit.proof),
         entries=entries,
         indexes=_indexes(before.size, uploads),
         accepted_at=tuple(upload.accepted_at for upload in uploads),
@@ -178,16 +178,19 @@ def read_tree(position: Position, fetch: Fetch) -> MemoryTree:
     return tree
 
 
-def decode_upload(upload: PendingUpload) -> list[Link]:
-    """The links of an upload. Raises DamagedLogError for an entry that is none."""
-    links = []
-    for ordinal, entry in enumerate(upload.entries):
-        try:
-            links.append(decode_link(entry))
-        except MalformedLinkError as error:
-            raise DamagedLogError(
-                f"upload {upload.id}, entry {ordinal}", "a link", str(error)
-            ) from error
+def decode_upload(upload: PendingUpload) -> list[ChainStep]:
+    """What the ledger needs of an upload's links. Raises DamagedLogError for an entry that is none.
+
+    Canonical bytes to the last digit, as any reader of the log will judge them: what is damaged
+    here must not be signed.
+    """
+    links: list[ChainStep] = []
+    try:
+        links.extend(map(decode_step, upload.entries))
+    except MalformedLinkError as error:
+        raise DamagedLogError(
+            f"upload {upload.id}, entry {len(links)}", "a link", str(error)
+        ) from error
     return links
 
 
@@ -209,18 +212,19 @@ def _show(value: bytes | None) -> str:
 
 
 def _apply(
-    index: int, links: Sequence[Sequence[Link]], states: Mapping[bytes, SubjectState]
+    index: int, links: Sequence[Sequence[ChainStep]], states: Mapping[bytes, SubjectState]
 ) -> tuple[dict[bytes, SubjectState], int]:
     """The states of the subjects that changed, and how many links changed nothing."""
     touched: dict[bytes, SubjectState] = {}
     ignored = 0
     for upload in links:
         for link in upload:
-            state = apply_link(touched.get(link.key) or states.get(link.key), link, index)
+            key = link.key
+            state = apply_link(touched.get(key) or states.get(key), link, index)
             if state is None:
                 ignored += 1
             else:
-                touched[link.key] = state
+                touched[key] = state
             index += 1
     return touched, ignored
 

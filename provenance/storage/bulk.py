@@ -69,6 +69,50 @@ def _copy_type(column_type: TypeEngine[Any]) -> str:
     return next(name for kind, name in _COPY_TYPES if isinstance(column_type, kind))
 
 
+def upsert_rows(
+    connection: Connection,
+    table: Table,
+    key: str,
+    columns: Sequence[str],
+    rows: Sequence[Sequence[Any]],
+) -> None:
+    """Set `rows`, whose values are in the order of `columns`: new, or in place of those that have
+    the same `key`. A key is given once."""
+    if not rows:
+        return
+    names = ", ".join(f'"{name}"' for name in columns)
+    changed = ", ".join(f'"{name}" = excluded."{name}"' for name in columns if name != key)
+    conflict = f'ON CONFLICT ("{key}") DO UPDATE SET {changed}'
+    if connection.dialect.name == "postgresql":
+        arrays = ", ".join(f"%b::{_copy_type(table.c[name].type)}[]" for name in columns)
+        connection.exec_driver_sql(
+            f"INSERT INTO {table.name} ({names}) SELECT * FROM unnest({arrays}) {conflict}",  # noqa: S608 -- names are ours
+            tuple(list(column) for column in zip(*rows, strict=True)),
+        )
+        return
+    marks = ", ".join("?" * len(columns))
+    connection.exec_driver_sql(
+        f"INSERT INTO {table.name} ({names}) VALUES ({marks}) {conflict}",  # noqa: S608 -- names are ours
+        list(rows),
+    )
+
+
+def read_rows(
+    connection: Connection, select: str, wanted: Sequence[int] | Sequence[bytes]
+) -> Sequence[tuple[Any, ...]]:
+    """The rows of `select`, which ends in the name of the column that is one of `wanted`.
+
+    As the driver gives them: no row objects, no conversions. At most MAX_VARIABLES at a time.
+    """
+    if connection.dialect.name == "postgresql":
+        result = connection.exec_driver_sql(f"{select} = ANY(%s)", (list(wanted),))
+    else:
+        marks = ",".join("?" * len(wanted))
+        result = connection.exec_driver_sql(f"{select} IN ({marks})", tuple(wanted))
+    cursor: Any = result.cursor
+    return cursor.fetchall()  # type: ignore[no-any-return]
+
+
 def value_rows(rows: Sequence[Sequence[Any]], width: int) -> Iterator[tuple[str, tuple[Any, ...]]]:
     """For SQLite: ``(?,?),(?,?),…`` and its flat values, in pieces that fit one statement."""
     mark = "(" + ",".join("?" * width) + ")"

@@ -8,12 +8,13 @@ own form, of which proofs are made, is in :mod:`provenance.storage.mappages`.
 from __future__ import annotations
 
 from collections.abc import Generator, Mapping, Sequence
+from typing import Final
 
-from sqlalchemy import Connection, func, select, text
-from sqlalchemy.dialects.sqlite import insert
+from sqlalchemy import Connection, func, select
 
 from merkle.tree import Edge
 from provenance.domain.ledger import SubjectState, map_value
+from provenance.storage.bulk import read_rows, upsert_rows
 from provenance.storage.tables import map_leaves
 
 _MAX_KEYS = 1_000  # keys in one IN list
@@ -37,54 +38,25 @@ def read_states(connection: Connection, keys: Sequence[bytes]) -> dict[bytes, Su
     """The states of those of `keys` that the published map holds."""
     states = {}
     for start in range(0, len(keys), _MAX_KEYS):
-        rows = connection.execute(
-            select(map_leaves).where(map_leaves.c.key.in_(keys[start : start + _MAX_KEYS]))
-        )
-        for row in rows:
-            key, count, head, _, index, edge, _ = row
+        some = keys[start : start + _MAX_KEYS]
+        for key, count, head, index, edge in read_rows(connection, _SELECT, some):
             states[key] = SubjectState(count, head, Edge.decode(count, edge), index)
     return states
 
 
+_SELECT: Final = "SELECT key, count, head, head_index, edge FROM map_leaves WHERE key"
+
+
 def write_states(connection: Connection, states: Mapping[bytes, SubjectState], size: int) -> None:
     """Set rows as the checkpoint of `size` entries has them. One statement for all."""
-    if not states:
-        return
     rows = [
-        {
-            "key": key,
-            "count": state.count,
-            "head": state.head,
-            "root": state.edge.root(),
-            "head_index": state.index,
-            "edge": state.edge.encode(),
-            "size": size,
-        }
-        for key, state in sorted(states.items())  # in key order: neighbours share a page
+        (key, one.count, one.head, one.root, one.index, one.edge.encode(), size)
+        for key, one in sorted(states.items())  # in key order: neighbours share a page
     ]
-    if connection.dialect.name == "postgresql":
-        columns = {name: [row[name] for row in rows] for name in rows[0]}
-        connection.execute(_UPSERT_POSTGRESQL, columns)
-        return
-    statement = insert(map_leaves)
-    connection.execute(
-        statement.on_conflict_do_update(
-            index_elements=["key"],
-            set_={name: statement.excluded[name] for name in rows[0] if name != "key"},
-        ),
-        rows,
-    )
+    upsert_rows(connection, map_leaves, "key", _COLUMNS, rows)
 
 
-_UPSERT_POSTGRESQL = text(
-    "INSERT INTO map_leaves (key, count, head, root, head_index, edge, size) "
-    "SELECT * FROM unnest(CAST(:key AS bytea[]), CAST(:count AS bigint[]), CAST(:head AS bytea[]), "
-    "CAST(:root AS bytea[]), CAST(:head_index AS bigint[]), CAST(:edge AS bytea[]), "
-    "CAST(:size AS bigint[])) "
-    "ON CONFLICT (key) DO UPDATE SET count = excluded.count, head = excluded.head, "
-    "root = excluded.root, head_index = excluded.head_index, edge = excluded.edge, "
-    "size = excluded.size"
-)
+_COLUMNS: Final = ("key", "count", "head", "root", "head_index", "edge", "size")
 
 
 def count_leaves(connection: Connection) -> int:

@@ -14,11 +14,12 @@ from __future__ import annotations
 from collections.abc import Generator, Sequence
 from contextlib import closing
 from itertools import islice
+from typing import Final
 
-from sqlalchemy import Connection, delete, func, insert, select, text
-from sqlalchemy.dialects.sqlite import insert as insert_sqlite
+from sqlalchemy import Connection, delete, func, select
 
 from merkle.pagemap import Page, PageChanges, pages_of
+from provenance.storage.bulk import insert_rows, read_rows, upsert_rows
 from provenance.storage.keymap import stream_values
 from provenance.storage.tables import map_leaves, map_pages
 
@@ -42,12 +43,10 @@ def read_hashes(
 
 def read_pages(connection: Connection, places: Sequence[int]) -> dict[int, bytes]:
     """The leaves of the pages at these places; absent ones are left out."""
-    columns = map_pages.c
     found: dict[int, bytes] = {}
     for start in range(0, len(places), _MAX_PLACES):
         some = places[start : start + _MAX_PLACES]
-        rows = connection.execute(select(columns.id, columns.leaves).where(columns.id.in_(some)))
-        found.update((place, leaves) for place, leaves in rows)
+        found.update(read_rows(connection, "SELECT id, leaves FROM map_pages WHERE id", some))
     return found
 
 
@@ -56,40 +55,10 @@ def write_pages(connection: Connection, changes: PageChanges, size: int) -> None
     for start in range(0, len(changes.removed), _MAX_PLACES):
         some = changes.removed[start : start + _MAX_PLACES]
         connection.execute(delete(map_pages).where(map_pages.c.id.in_(some)))
-    waiting = iter(sorted(changes.pages.items()))
-    while some_pages := list(islice(waiting, _MAX_PLACES)):
-        _upsert(connection, some_pages, size)
+    upsert_rows(connection, map_pages, "id", _COLUMNS, _rows(sorted(changes.pages.items()), size))
 
 
-def _upsert(connection: Connection, pages: Sequence[tuple[int, Page]], size: int) -> None:
-    if connection.dialect.name == "postgresql":
-        connection.execute(
-            _UPSERT_POSTGRESQL,
-            {
-                "ids": [place for place, _ in pages],
-                "leaves": [page.leaves for _, page in pages],
-                "hashes": [page.hash for _, page in pages],
-                "size": size,
-            },
-        )
-        return
-    statement = insert_sqlite(map_pages)
-    connection.execute(
-        statement.on_conflict_do_update(
-            index_elements=["id"],
-            set_={name: statement.excluded[name] for name in ("leaves", "hash", "size")},
-        ),
-        _rows(pages, size),
-    )
-
-
-_UPSERT_POSTGRESQL = text(
-    "INSERT INTO map_pages (id, leaves, hash, size) "
-    "SELECT given.id, given.leaves, given.hash, :size FROM unnest(CAST(:ids AS bigint[]), "
-    "CAST(:leaves AS bytea[]), CAST(:hashes AS bytea[])) AS given(id, leaves, hash) "
-    "ON CONFLICT (id) DO UPDATE SET leaves = excluded.leaves, hash = excluded.hash, "
-    "size = excluded.size"
-)
+_COLUMNS: Final = ("id", "leaves", "hash", "size")
 
 
 def is_behind(connection: Connection) -> bool:
@@ -111,7 +80,7 @@ def fill(connection: Connection, size: int) -> None:
     with closing(stream_values(connection)) as values:
         pages = pages_of(values)
         while some := list(islice(pages, _MAX_PLACES)):
-            connection.execute(insert(map_pages), _rows(some, size))
+            insert_rows(connection, map_pages, _COLUMNS, _rows(some, size))
 
 
 def count_pages(connection: Connection) -> int:
@@ -119,8 +88,5 @@ def count_pages(connection: Connection) -> int:
     return connection.scalar(select(func.count()).select_from(map_pages)) or 0
 
 
-def _rows(pages: Sequence[tuple[int, Page]], size: int) -> list[dict[str, object]]:
-    return [
-        {"id": place, "leaves": page.leaves, "hash": page.hash, "size": size}
-        for place, page in pages
-    ]
+def _rows(pages: Sequence[tuple[int, Page]], size: int) -> list[tuple[int, bytes, bytes, int]]:
+    return [(place, page.leaves, page.hash, size) for place, page in pages]

@@ -18,7 +18,6 @@ from provenance.web import (
     forks,
     headers,
     health,
-    jobs,
     log,
     pages,
     parties,
@@ -57,7 +56,7 @@ def create_app(platform: Platform) -> Flask:
     app.jinja_env.filters["drawn"] = display.drawn
     app.extensions["platform"] = platform
     app.extensions["passports"] = Passports(platform)
-    app.extensions["slots"] = Slots(platform.settings.max_worker_uploads)
+    app.extensions["slots"] = Slots()
     watching.register(app)
     app.before_request(_refuse_odd_static)
     problems.register(app)
@@ -67,7 +66,6 @@ def create_app(platform: Platform) -> Flask:
     bodies.register(app, platform.settings.max_body_bytes)
     for part in (
         batches,
-        jobs,
         parties,
         subjects,
         receipts,
