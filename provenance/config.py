@@ -34,6 +34,11 @@ MAX_SEAL_BYTES: Final = 8_192
 _ORIGIN: Final = re.compile(r"[a-z0-9](?:[a-z0-9.-]*[a-z0-9])?(?::[0-9]+)?(?:/[A-Za-z0-9._~-]+)*")
 _MAX_ORIGIN_CHARACTERS: Final = 249
 
+# A bucket's name as Amazon has it; in the prefix only what no store and no URL spells otherwise.
+_BUCKET_URL: Final = re.compile(
+    r"s3://[a-z0-9][a-z0-9.-]{1,61}[a-z0-9](?:/(?!\.+(?:/|$))[A-Za-z0-9._-]+)*"
+)
+
 
 class SettingsError(DomainError):
     """A setting that cannot be; the message names it, what was found and what to write instead."""
@@ -68,6 +73,16 @@ class Settings:
     """One request's body, decompressed."""
     max_upload_links: int = 100_000
     """Links that one upload may append: 10,000 events of 1,000 subjects would be ten million."""
+    max_pending_links: int = 500_000
+    """Accepted links that may wait for the sequencer before uploads are told to come again."""
+    max_worker_uploads: int = 6
+    """Bodies that one web process takes in at once; it has 8 threads, and readers need some."""
+    max_jobs: int = 64
+    """Unfinished jobs (large resumable uploads) at a time; each may keep one unfinished batch."""
+    max_job_bytes: int = 16 * 1024 * 1024 * 1024
+    """One job's body; it passes through and is not kept."""
+    job_keep_s: int = 86_400
+    """How long a job is remembered after its last byte, finished or not."""
     clock_tolerance_s: int = 120
     """How far ahead of our clock a claimed event time may lie before the event is refused."""
 
@@ -102,6 +117,16 @@ class Settings:
     """File of the account that owns the contract (`provenance anchor key`)."""
     evm_confirmations: int = 12
     """Blocks on the chain, the anchor's own counted, before an anchor is confirmed."""
+    tiles_url: str = ""
+    """``s3://BUCKET[/PREFIX]``: tiles and checkpoint lie there; empty: in ``DATA/log``. Needs the
+    extra ``s3``; credentials come from the environment or the machine's role, as boto3 finds
+    them."""
+    s3_endpoint: str = ""
+    """Address of an object store other than Amazon's."""
+    s3_region: str = ""
+    """Region of the bucket; empty: as boto3 finds it."""
+    s3_timeout_ms: int = 5_000
+    """How long one attempt may take to connect, or an answer be silent; four attempts are made."""
     database_timeout_ms: int = 10_000
     """How long a writer waits for another one before it answers "unavailable"."""
 
@@ -124,6 +149,7 @@ class Settings:
             _check_mirror(url)
         _check_anchors(self)
         _check_metrics(self.metrics)
+        _check_tiles(self)
         if not self.operator_name.strip() or len(self.operator_name) > 200:
             raise _refused("operator_name", self.operator_name, "a name of 1 to 200 characters")
 
@@ -180,7 +206,8 @@ class Settings:
 
     @property
     def tiles(self) -> Path:
-        """Directory of the log's tiles and checkpoint, served as ``/log/``."""
+        """Directory of the log's tiles and checkpoint, served as ``/log/``; with `tiles_url` of
+        ``receipt-key`` alone."""
         return self.data / "log"
 
     @property
@@ -200,6 +227,11 @@ _RANGES: Final = (
     ("max_seal_events", 1, 10_000),
     ("max_body_bytes", MAX_EVENT_BYTES + MAX_SEAL_BYTES, 1024 * 1024 * 1024),
     ("max_upload_links", 1_000, 1_000_000),
+    ("max_pending_links", 1_000, 100_000_000),
+    ("max_worker_uploads", 1, 7),
+    ("max_jobs", 1, 10_000),
+    ("max_job_bytes", 1024 * 1024, 2**50),
+    ("job_keep_s", 60, 2_592_000),
     ("clock_tolerance_s", 0, 86_400),
     ("publish_interval_ms", 10, 30_000),
     ("cosign_refresh_s", 1, 43_200),
@@ -208,6 +240,7 @@ _RANGES: Final = (
     ("anchor_interval_s", 1, 31_536_000),
     ("evm_chain", 0, 2**53 - 1),
     ("evm_confirmations", 1, 10_000),
+    ("s3_timeout_ms", 100, 60_000),
     ("database_timeout_ms", 100, 60_000),
 )
 
@@ -294,6 +327,23 @@ def _check_anchors(settings: Settings) -> None:
         raise _refused("evm_key", "", "a key file, since evm_url is set")
     if not settings.evm_chain:
         raise _refused("evm_chain", "0", "the chain's id, since evm_url is set")
+
+
+def _check_tiles(settings: Settings) -> None:
+    if settings.tiles_url and not _BUCKET_URL.fullmatch(settings.tiles_url):
+        raise _refused(
+            "tiles_url", settings.tiles_url, "s3://BUCKET[/PREFIX] without a slash at the end"
+        )
+    for name in ("s3_endpoint", "s3_region"):
+        if getattr(settings, name) and not settings.tiles_url:
+            raise _refused("tiles_url", "", f"s3://BUCKET[/PREFIX], since {name} is set")
+    parts = urlsplit(settings.s3_endpoint)
+    if settings.s3_endpoint and (
+        parts.scheme not in {"http", "https"} or not parts.netloc or "@" in parts.netloc
+    ):
+        # Somebody may have written credentials into it: say the scheme only.
+        found = settings.s3_endpoint.partition(":")[0] + ":…"
+        raise _refused("s3_endpoint", found, "http(s)://HOST[:PORT] without a user name")
 
 
 def _refused(name: str, found: str, expected: str) -> SettingsError:

@@ -10,7 +10,8 @@
     DIR/origin               the log's name, chosen at the first start and never changed
     DIR/succession.json      notes by which the log's key was passed on, if it ever was
     DIR/policy.txt           what a reader takes along: log key, witnesses, quorum
-    DIR/log/                 checkpoint and tiles; receipt-key, the public half of receipt.key
+    DIR/log/                 checkpoint and tiles, unless a bucket is named; receipt-key, the
+                             public half of receipt.key
     DIR/provenance.sqlite    the database, unless another one is named
 
 :func:`initialise` makes all that is missing and changes nothing that is there;
@@ -48,7 +49,7 @@ from merkle.tree import root_of
 from provenance.client.evm import EvmAnchor, EvmNode, load_account_key
 from provenance.client.timestamp import TimestampAuthority
 from provenance.client.witness import HttpMirror, HttpWitness
-from provenance.config import Settings, check_origin
+from provenance.config import MAX_EVENT_BYTES, Settings, check_origin
 from provenance.crypto.cose import receipt_key_note
 from provenance.crypto.errors import KeyFileError
 from provenance.crypto.integrity import add_proof
@@ -78,8 +79,10 @@ from provenance.domain.party import operator_uri, party_registered
 from provenance.domain.proof import format_method
 from provenance.domain.seal import new_seal
 from provenance.services.anchoring import Anchoring
+from provenance.services.backlog import Backlog
 from provenance.services.capture import Capture, Limits
 from provenance.services.forks import ForkWatch, LogForkedError
+from provenance.services.jobs import JobLimits, Jobs
 from provenance.services.observing import SILENT, ObservedWitness, Observer
 from provenance.services.proving import Proposal, Prover
 from provenance.services.sequencing import (
@@ -93,8 +96,9 @@ from provenance.storage import schema
 from provenance.storage.files import DurableDirectory
 from provenance.storage.log import read_state
 from provenance.storage.parties import find_parties
+from provenance.storage.s3 import S3TileStore
 from provenance.storage.session import Database
-from provenance.storage.tiles import DirectoryTileStore, LastSigned
+from provenance.storage.tiles import DirectoryTileStore, LastSigned, TileStore
 
 LOG_KEY: Final = "log.key"
 CLOCK_KEY: Final = "clock.key"
@@ -208,7 +212,7 @@ class Platform:
         self.database = Database.open(
             settings.database_url, timeout_ms=settings.database_timeout_ms
         )
-        self.tiles = DirectoryTileStore(settings.tiles)
+        self.tiles = _open_tiles(settings)
         # Made here, not when first used: threads that ask at once would each load the hashes.
         proposal = Proposal(policy.format(), read_succession(settings.data))
         self.prover = Prover(self.database, self.tiles, self.origin, proposal)
@@ -263,7 +267,21 @@ class Platform:
                 clock_tolerance_ms=settings.clock_tolerance_s * 1000,
             ),
             self.observer,
+            Backlog(self.database, settings.max_pending_links),
         )
+
+    @cached_property
+    def jobs(self) -> Jobs:
+        """The way into the ledger for uploads that take long."""
+        settings = self.settings
+        limits = JobLimits(
+            most_jobs=settings.max_jobs,
+            job_bytes=settings.max_job_bytes,
+            batch_bytes=settings.max_body_bytes,
+            line_bytes=MAX_EVENT_BYTES,
+            keep_ms=settings.job_keep_s * 1000,
+        )
+        return Jobs(self.database, self.capture, self.clock, limits)
 
     @cached_property
     def sequencer(self) -> Sequencer:
@@ -349,11 +367,24 @@ class Platform:
         self.database.close()
 
 
+def _open_tiles(settings: Settings) -> TileStore:
+    """The store that the settings name; raises StoreUnusableError where boto3 is missing."""
+    if not settings.tiles_url:
+        return DirectoryTileStore(settings.tiles)
+    return S3TileStore.open(
+        settings.tiles_url,
+        endpoint=settings.s3_endpoint,
+        region=settings.s3_region,
+        timeout_ms=settings.s3_timeout_ms,
+    )
+
+
 def initialise(settings: Settings) -> None:
     """Make what is missing of an installation, up to a published log with a registered operator.
 
     Repeatable; a crash anywhere in it is mended by running it again. Raises PlatformError,
-    SchemaError and StoreUnavailableError; nothing that exists is ever overwritten.
+    SchemaError, StoreUnusableError and StoreUnavailableError; nothing that exists is ever
+    overwritten.
     """
     # Group may read (a web server for the tiles); others may not: concealed members lie here.
     settings.data.mkdir(mode=0o750, parents=True, exist_ok=True)
@@ -373,6 +404,7 @@ def initialise(settings: Settings) -> None:
         platform = Platform.open(settings)
         try:
             _require_own_key(settings, platform)
+            platform.tiles.prepare()
             _publish_receipt_key(platform)
             _begin(platform)
         finally:

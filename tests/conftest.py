@@ -20,6 +20,7 @@ from tests.support.clock import FrozenClock
 pytest_plugins = [
     "tests.support.databases",
     "tests.support.grouping",
+    "tests.support.object_store",
     "tests.support.outside_summary",
     "tests.support.tried",
 ]

@@ -99,3 +99,7 @@ class NotFoundError(Refusal):
 
 class UnavailableError(Refusal):
     """We cannot answer now; nothing was stored; try again (HTTP 503)."""
+
+
+class BusyError(UnavailableError):
+    """A queue of ours is as long as it may get; nothing was stored; come again (HTTP 429)."""

@@ -44,12 +44,13 @@ from typing import Any, Final, TypeVar
 
 from merkle.tiles import frame_entries
 from provenance.crypto.signing import PrivateKey
-from provenance.domain.errors import Refusal, UnavailableError
+from provenance.domain.errors import BusyError, Refusal
 from provenance.domain.receipt import ReceiptEvent
 from provenance.domain.seal import Seal
 from provenance.services.admission import Admission, Clock, KnownSeal, Limits, Upload
 from provenance.services.appending import Appending, Plan
 from provenance.services.attaching import Attachment, attach
+from provenance.services.backlog import Backlog
 from provenance.services.forks import require_accepting
 from provenance.services.grouping import Grouping
 from provenance.services.observing import SILENT, Observer
@@ -103,10 +104,12 @@ class Capture:
         clock: Clock,
         limits: Limits | None = None,
         observer: Observer = SILENT,
+        backlog: Backlog | None = None,
     ) -> None:
         """`receipt_key` is the operator's party key; `clock` gives milliseconds since 1970.
 
-        `observer` is told of steps and, after the commit, of what was accepted.
+        `observer` is told of steps and, after the commit, of what was accepted. `backlog` says when
+        too much waits for the log already; None: never.
         """
         self._database = database
         self._origin = origin
@@ -114,6 +117,7 @@ class Capture:
         self._clock = clock
         self._limits = limits or Limits()
         self._observer = observer
+        self._backlog = backlog
         self._admission = Admission(database, origin, clock, self._limits)
         self._grouping = Grouping(self._append_group)
 
@@ -122,14 +126,16 @@ class Capture:
 
         Raises a Refusal (nothing was stored) that names line, path, expected and found:
         MalformedInputError, TooLargeError, InvalidContentError, ForbiddenError, ConflictError
-        (``head-moved``, with the heads), UnavailableError (try again).
+        (``head-moved``, with the heads), UnavailableError and BusyError (try again).
         """
+        self._require_room()
         with self._observer.step("admission"):
             read = self._admission.read_batch(lines)
         return self._accept(read)
 
     def submit_event(self, body: bytes) -> Accepted:
         """One event that carries its own proof, as a phone sends it; raises as `submit_batch`."""
+        self._require_room()
         with self._observer.step("admission"):
             read = self._admission.read_event(body)
         if _may_share(read):
@@ -147,6 +153,10 @@ class Capture:
         given = list(islice(lines, most + 1))  # one too many is enough to refuse
         return self._retried(lambda: attach(self._database, seal_hash, given, most))
 
+    def _require_room(self) -> None:
+        if self._backlog is not None:
+            self._backlog.require_room()
+
     def _accept(self, read: Upload | KnownSeal) -> Accepted:
         if isinstance(read, KnownSeal):
             self._observer.accepted(events=0, known=read.seal.size, links=0)
@@ -160,7 +170,7 @@ class Capture:
                 return attempt()
             except StoreConflictError as error:
                 last = error
-        raise UnavailableError(
+        raise BusyError(
             "too-busy",
             "others kept writing to the same histories",
             remedy="try again in a few seconds; repeating an upload never appends twice",

@@ -37,6 +37,7 @@ from merkle.tiles import (
     TileHashReader,
     decode_bundle,
     entries_path,
+    parse_path,
 )
 from merkle.tree import root_of
 from provenance.domain.errors import DomainError
@@ -304,13 +305,9 @@ def _require_nothing_beyond(store: TileStore, size: int, signed: str) -> None:
     A larger log has, at the index where `size` ends, a wider partial tile or the full one.
     """
     index, width = divmod(size, TILE_WIDTH)
-    for wider in range(width + 1, TILE_WIDTH + 1):
-        path = TileAddress(0, index, wider).path()
-        try:
-            store.read(path)
-        except TileMissingError:
-            continue
-        raise SequencerRefusalError(signed, f"the tile directory holds {path} of a larger log")
+    for path in store.forms(TileAddress(0, index, TILE_WIDTH).path()):
+        if parse_path(path).width > width:
+            raise SequencerRefusalError(signed, f"the tile directory holds {path} of a larger log")
 
 
 def _require_column(statement: Statement, size: int) -> None:

@@ -64,7 +64,7 @@ from merkle.note import Note, NoteSignature, Signer, open_note, parse_note, sign
 from merkle.pagemap import PageMap
 from merkle.policy import Policy
 from merkle.proofs import prove_consistency
-from merkle.tiles import TileHashReader, addresses_for
+from merkle.tiles import TILE_HEIGHT, TILE_WIDTH, TileHashReader, addresses_for
 from provenance.crypto.mldsa import MldsaNoteSigner, is_available, verify_mldsa
 from provenance.crypto.signing import Cosigner, verify_ed25519
 from provenance.domain.errors import DomainError
@@ -436,8 +436,7 @@ class Sequencer:
     def _publish(self, state: LogState, growth: Growth, keymap: PageMap) -> Published:
         """Steps 5 to 7, by the same code after a commit and after a crash."""
         with self._observer.step("tiles"):
-            for path, data in growth.files():
-                self._tiles.write_immutable(path, data)
+            self._tiles.write_all(growth.files())
         with self._observer.step("cosign"):
             publication = self._cosign(state, self._clock() - self.options.refresh_ms)
         with self._observer.step("publish"), self._database.write() as connection:
@@ -457,8 +456,11 @@ class Sequencer:
         return Published(state.size, publication.note, growth.links)
 
     def _discard_partials(self, growth: Growth) -> None:
-        for address in addresses_for(growth.before.size, growth.after.size):
-            if address.is_full:
+        """Those of the tile that an earlier size ended in, on each level where it is full now."""
+        size = growth.before.size
+        for address in addresses_for(size, growth.after.size):
+            began = (size >> (TILE_HEIGHT * (address.level or 0))) > address.index * TILE_WIDTH
+            if address.is_full and began:
                 self._tiles.discard_partials(address.path())
 
     def _refresh_if_old(self) -> Published | None:

@@ -18,14 +18,16 @@ class StorageError(Exception):
 class StoreUnavailableError(StorageError, UnavailableError):
     """The database could not be reached, was busy too long, or reported that a commit failed.
 
+    Or the same of the tiles: a disk or an object store.
+
     Nothing was acknowledged. Whether a commit reported as failed was kept is unknown until asked
     again; every write of ours may therefore be repeated without harm.
     """
 
-    def __init__(self, what: str) -> None:
+    def __init__(self, what: str, *, store: str = "the database") -> None:
         super().__init__(
             "store-unavailable",
-            f"the database did not do it: {what}",
+            f"{store} did not do it: {what}",
             remedy="try again in a few seconds; repeating an upload never appends twice",
         )
 
@@ -36,6 +38,10 @@ class StoreConflictError(StorageError):
 
 class StoreInconsistentError(StorageError):
     """Stored rows contradict each other; `provenance fsck` finds the first difference."""
+
+
+class StoreUnusableError(StorageError):
+    """A store can never do what is asked of it as things are; the message names the remedy."""
 
 
 class SchemaError(StorageError):

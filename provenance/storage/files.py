@@ -15,11 +15,14 @@ Temporary files that a crash left behind start with a dot and end in ``.tmp``: n
 
 from __future__ import annotations
 
+import fcntl
 import itertools
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
-from provenance.storage.errors import StorageError
+from provenance.storage.errors import StorageError, StoreConflictError, StoreUnavailableError
 
 _FILE_MODE = 0o644
 _numbers = (
@@ -28,15 +31,29 @@ _numbers = (
 
 
 class FileConflictError(StorageError):
-    """An immutable file exists and says something else. Nothing was changed."""
+    """An immutable file or object exists and says something else. Nothing was changed."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, place: Path | str) -> None:
         super().__init__(
-            f"{path} exists with other contents: expected the bytes that this log implies, found "
+            f"{place} exists with other contents: expected the bytes that this log implies, found "
             "others; another log was written here, or the file was altered. "
-            "Run `provenance fsck`, and restore the directory that belongs to this database"
+            "Run `provenance fsck`, and restore the tiles that belong to this database"
         )
-        self.path = path
+        self.place = place
+
+
+class FileMovedError(StoreConflictError):
+    """A mutable file or object is no longer the one that was to be replaced. Nothing was changed.
+
+    Another process wrote it since: whoever finds that has been overtaken, and looks again at
+    everything before it writes again.
+    """
+
+    def __init__(self, place: Path | str) -> None:
+        super().__init__(
+            f"{place} is not the one that was to be replaced: another process has written it since"
+        )
+        self.place = place
 
 
 class DurableDirectory:
@@ -82,6 +99,24 @@ class DurableDirectory:
             raise
         sync_directory(path.parent)
 
+    def swap(self, name: str, expected: bytes | None, data: bytes) -> None:
+        """As `replace`, but only over a file that holds `expected` (None: over none) or `data`.
+
+        Raises FileMovedError when it holds something else, OSError as `replace`, and
+        StoreUnavailableError while another process is between its look and its rename.
+        """
+        path = self.root / name
+        self._make(path.parent)
+        temporary = _write_temporary(path, data, _FILE_MODE)
+        try:
+            with _turn(path):
+                _require_contents(path, expected, data)
+                temporary.replace(path)
+        except BaseException:
+            temporary.unlink(missing_ok=True)
+            raise
+        sync_directory(path.parent)
+
     def _make(self, path: Path) -> None:
         """Have `path` exist durably, it and all between it and the parent of `root`.
 
@@ -106,6 +141,37 @@ def sync_directory(path: Path) -> None:
         os.fsync(handle)
     finally:
         os.close(handle)
+
+
+@contextmanager
+def _turn(path: Path) -> Iterator[None]:
+    """Nobody else swaps a file in that directory meanwhile.
+
+    Not waited for: one that was stopped between look and rename would hold up its successor, and
+    that one the lease, for as long as it likes. Death gives the lock back.
+    """
+    handle = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        _lock(handle, path)
+        yield
+    finally:
+        os.close(handle)
+
+
+def _lock(handle: int, path: Path) -> None:
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError as error:
+        raise StoreUnavailableError("another process is replacing it", store=str(path)) from error
+
+
+def _require_contents(path: Path, *allowed: bytes | None) -> None:
+    try:
+        found: bytes | None = path.read_bytes()
+    except FileNotFoundError:
+        found = None
+    if found not in allowed:
+        raise FileMovedError(path)
 
 
 def _write_temporary(path: Path, data: bytes, mode: int) -> Path:

@@ -303,5 +303,62 @@ anchors: Final = Table(
     CheckConstraint("(time IS NULL) = (proof IS NULL)", name="time_iff_proof"),
 )
 
+# Large bodies on their way in (services.jobs): how far each has come. Rows come and go.
+jobs: Final = Table(
+    "jobs",
+    metadata,
+    Column("id", Id, primary_key=True),
+    # What its sender knows it by: 128 random bits, in hexadecimal. Whoever knows it may go on.
+    Column("name", Text, nullable=False),
+    # "receiving", "done", "refused" or "cancelled".
+    Column("state", Text, nullable=False),
+    # Bytes that the sender said there will be; null while it has not.
+    Column("length", BigInteger),
+    # Bytes and lines of all batches that were accepted; behind them lies the tail.
+    Column("consumed", BigInteger, nullable=False),
+    Column("lines", BigInteger, nullable=False),
+    # Bytes in `job_pieces`: the beginning of a batch that has not come whole.
+    Column("tail", BigInteger, nullable=False),
+    Column("batches", BigInteger, nullable=False),
+    Column("events", BigInteger, nullable=False),
+    # Time spent in requests that brought its bytes, milliseconds.
+    Column("active_ms", BigInteger, nullable=False),
+    # Fencing token: grows with each request that may move the offset, so that no earlier one can.
+    Column("token", BigInteger, nullable=False),
+    Column("created_at", BigInteger, nullable=False),
+    Column("expires_at", BigInteger, nullable=False),
+    # JSON of the refusal that ended it.
+    Column("refusal", Text),
+    UniqueConstraint("name"),
+    CheckConstraint("(state = 'refused') = (refusal IS NOT NULL)", name="refused_iff_refusal"),
+    Index("ix_jobs_expires_at", "expires_at"),
+)
+
+# The tail of a job: bytes that are kept until the rest of their batch has come.
+job_pieces: Final = Table(
+    "job_pieces",
+    metadata,
+    Column("job_id", BigInteger, nullable=False),
+    Column("ordinal", BigInteger, nullable=False),
+    Column("bytes", LargeBinary, nullable=False),
+    PrimaryKeyConstraint("job_id", "ordinal"),
+)
+
+# What was accepted through a job, batch by batch, so that its receipts can be asked for.
+job_batches: Final = Table(
+    "job_batches",
+    metadata,
+    Column("job_id", BigInteger, nullable=False),
+    Column("ordinal", BigInteger, nullable=False),
+    # Hash of its seal, whose row has the receipt; null where each event carries its own proof.
+    Column("seal", LargeBinary),
+    # Then the receipt is kept here, as in `seals.leaves` and `uploads.answers`.
+    Column("leaves", LargeBinary),
+    Column("answers", LargeBinary),
+    PrimaryKeyConstraint("job_id", "ordinal"),
+    CheckConstraint("(seal IS NULL) = (answers IS NOT NULL)", name="seal_or_answers"),
+    CheckConstraint("(leaves IS NULL) = (answers IS NULL)", name="leaves_with_answers"),
+)
+
 APPEND_ONLY: Final = (links, events, seals, forks)
 """Tables whose rows are never changed and never deleted."""

@@ -8,7 +8,15 @@ deltas too.
 
 What a store promises: a tile once written never changes and is durable when the call returns;
 writing it again with the same bytes is success; with other bytes it is refused and nothing changes;
-several processes may read while one writes, and never see half a tile. A partial tile stays until
+several processes may read while one writes, and never see half a tile. The checkpoint is replaced
+by compare-and-swap: a store remembers which one it read or wrote last and puts a new one over that
+one only, so that a sequencer that was asleep while another took over puts none over a newer one. A
+write that was done though it was reported lost is found done when it is repeated.
+
+Two stores keep this, here a directory and in :mod:`provenance.storage.s3` a bucket; one suite of
+tests runs on both (tests/unit/storage/test_tiles.py).
+
+A partial tile stays until
 the sequencer discards it, which it does only after the full one is published; so a reader that
 finds a partial tile gone finds the full one (:func:`read_tile` does both steps).
 
@@ -18,7 +26,7 @@ signed root. It can make the log unable to go on, and `provenance fsck` says whe
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Protocol
 
@@ -52,12 +60,34 @@ def require_path(path: str) -> None:
 class TileStore(Protocol):
     """Immutable tiles by path, one mutable checkpoint; the module text says what is promised."""
 
+    def prepare(self) -> None:
+        """See, before anything is written, that the store can keep what is promised.
+
+        Raises StoreUnusableError with the remedy, StoreUnavailableError.
+        """
+        ...
+
     def read(self, path: str) -> bytes:
         """The bytes at a path. TileMissingError, StoreUnavailableError, merkle's TilePathError."""
         ...
 
     def write_immutable(self, path: str, data: bytes) -> None:
-        """Keep `data` at a tile's or delta's path for ever. Raises FileConflictError, OSError."""
+        """Keep `data` at a tile's or delta's path for ever; durable on return.
+
+        Raises files.FileConflictError where other bytes lie; OSError (a disk) and
+        StoreUnavailableError, after which a repetition is harmless.
+        """
+        ...
+
+    def write_all(self, files: Iterable[tuple[str, bytes]]) -> None:
+        """`write_immutable` for each (path, data), perhaps several at a time and in any order.
+
+        When it raises, as that does, nothing is being written any more and some may be.
+        """
+        ...
+
+    def forms(self, path: str) -> list[str]:
+        """What is held of the full tile at `path`: that path and those of its partial tiles."""
         ...
 
     def discard_partials(self, path: str) -> None:
@@ -69,11 +99,18 @@ class TileStore(Protocol):
         ...
 
     def read_checkpoint(self) -> bytes | None:
-        """The published checkpoint with its cosignatures, or None before the first."""
+        """The published checkpoint with its cosignatures, or None before the first.
+
+        It is the one that `write_checkpoint` will replace.
+        """
         ...
 
     def write_checkpoint(self, data: bytes) -> None:
-        """Replace the published checkpoint in one step; durable on return."""
+        """Replace the checkpoint that this store last read or wrote; durable on return.
+
+        One that it never looked at is whatever lies there. Raises files.FileMovedError when another
+        lies there now; OSError and StoreUnavailableError, after which it may have been replaced.
+        """
         ...
 
 
@@ -83,6 +120,11 @@ class DirectoryTileStore:
     def __init__(self, root: Path) -> None:
         self.root = root
         self._directory = files.DurableDirectory(root)
+        self._seen: bytes | None = None  # the checkpoint last read or written
+        self._has_looked = False
+
+    def prepare(self) -> None:
+        self.root.mkdir(parents=True, exist_ok=True)
 
     def read(self, path: str) -> bytes:
         try:
@@ -90,11 +132,25 @@ class DirectoryTileStore:
         except FileNotFoundError:
             raise TileMissingError(path) from None
         except OSError as error:
-            raise StoreUnavailableError(f"tile {path}: {error.strerror}") from error
+            raise StoreUnavailableError(
+                f"tile {path}: {error.strerror}", store=str(self.root)
+            ) from error
 
     def write_immutable(self, path: str, data: bytes) -> None:
         require_path(path)
         self._directory.write_once(path, data)
+
+    def write_all(self, files: Iterable[tuple[str, bytes]]) -> None:
+        for path, data in files:  # one disk: several at a time would only take turns
+            self.write_immutable(path, data)
+
+    def forms(self, path: str) -> list[str]:
+        file = self._file(path)
+        held = [path] if file.exists() else []
+        partials = file.with_name(file.name + ".p")
+        if partials.is_dir():
+            held += [f"{path}.p/{one.name}" for one in partials.iterdir() if one.name.isdigit()]
+        return held
 
     def discard_partials(self, path: str) -> None:
         directory = self._file(path)
@@ -113,12 +169,17 @@ class DirectoryTileStore:
 
     def read_checkpoint(self) -> bytes | None:
         try:
-            return (self.root / CHECKPOINT).read_bytes()
+            self._seen = (self.root / CHECKPOINT).read_bytes()
         except FileNotFoundError:
-            return None
+            self._seen = None
+        self._has_looked = True
+        return self._seen
 
     def write_checkpoint(self, data: bytes) -> None:
-        self._directory.replace(CHECKPOINT, data)
+        if not self._has_looked:
+            self.read_checkpoint()
+        self._directory.swap(CHECKPOINT, self._seen, data)
+        self._seen = data
 
     def _file(self, path: str) -> Path:
         require_path(path)  # so that no path leaves the directory

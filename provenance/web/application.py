@@ -18,6 +18,7 @@ from provenance.web import (
     forks,
     headers,
     health,
+    jobs,
     log,
     pages,
     parties,
@@ -56,7 +57,7 @@ def create_app(platform: Platform) -> Flask:
     app.jinja_env.filters["drawn"] = display.drawn
     app.extensions["platform"] = platform
     app.extensions["passports"] = Passports(platform)
-    app.extensions["slots"] = Slots()
+    app.extensions["slots"] = Slots(platform.settings.max_worker_uploads)
     watching.register(app)
     app.before_request(_refuse_odd_static)
     problems.register(app)
@@ -66,6 +67,7 @@ def create_app(platform: Platform) -> Flask:
     bodies.register(app, platform.settings.max_body_bytes)
     for part in (
         batches,
+        jobs,
         parties,
         subjects,
         receipts,

@@ -32,9 +32,9 @@ from flask import Flask, Request, Response, g, request
 from werkzeug.exceptions import ClientDisconnected, RequestEntityTooLarge
 
 from provenance.domain.errors import (
+    BusyError,
     MalformedInputError,
     TooLargeError,
-    UnavailableError,
     UnsupportedError,
 )
 from provenance.web.services import slots
@@ -126,7 +126,7 @@ def _begin() -> None:
     with ExitStack() as held:
         try:
             held.enter_context(slots().upload())
-        except UnavailableError:
+        except BusyError:
             if connection is not None:
                 _stop_listening(connection)  # the thread is not held for what will not be read
             raise

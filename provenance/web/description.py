@@ -59,6 +59,37 @@ _EVENT = {
     "description": "one EPCIS 2.0 event with its own proof",
     "content": {"application/json": {"schema": {"type": "object"}}},
 }
+_JOB = {
+    "name": "job",
+    "in": "path",
+    "required": True,
+    "description": "what the job was named when it was begun; keep it to yourself",
+    "schema": {"type": "string", "pattern": "^[0-9a-f]{32}$"},
+}
+_JOB_BODY = {
+    "required": True,
+    "description": "uploads one after the other, one JSON document a line; may be empty",
+    "content": {"application/x-ndjson": {"schema": {"type": "string"}}},
+}
+_COMPLETE = {
+    "name": "Upload-Complete",
+    "in": "header",
+    "description": "?1: the body's last byte is the upload's last",
+    "schema": {"type": "string", "enum": ["?0", "?1"]},
+}
+_LENGTH = {
+    "name": "Upload-Length",
+    "in": "header",
+    "description": "bytes of the whole upload",
+    "schema": {"type": "integer", "minimum": 0},
+}
+_OFFSET = {
+    "name": "Upload-Offset",
+    "in": "header",
+    "required": True,
+    "description": "where in the upload the body belongs, in bytes",
+    "schema": {"type": "integer", "minimum": 0},
+}
 
 
 def _json(schema: str, text: str) -> dict[str, Any]:
@@ -68,6 +99,10 @@ def _json(schema: str, text: str) -> dict[str, Any]:
 def _other(media_type: str, text: str, *, binary: bool = False) -> dict[str, Any]:
     schema: dict[str, Any] = {} if binary else {"type": "string"}
     return {"description": text, "content": {media_type: {"schema": schema}}}
+
+
+def _resumable(text: str) -> dict[str, Any]:
+    return _json("JobSchema", text)
 
 
 _PROBLEM = {
@@ -115,6 +150,79 @@ OPERATIONS: dict[str, dict[str, _Operation]] = {
             "Append one event with its own proof",
             {"requestBody": _EVENT, "parameters": [_WAIT]},
             _RECEIPT,
+        )
+    },
+    "/api/v1/jobs": {
+        "post": (
+            "beginJob",
+            "Begin a large upload that goes on where it broke off (docs/formats.md section 17)",
+            {"requestBody": _JOB_BODY, "parameters": [_COMPLETE, _LENGTH]},
+            {"201": _resumable("Location: the job; when it is complete already, its progress")},
+        ),
+        "options": (
+            "showJobLimits",
+            "Accept-Patch and Upload-Limit",
+            {},
+            {"204": {"description": "uploads go on here"}},
+        ),
+    },
+    "/api/v1/jobs/{job}": {
+        "head": (
+            "fixJobOffset",
+            "Where to go on; a request under way for this job is ended",
+            {"parameters": [_JOB]},
+            {"204": {"description": "Upload-Offset, Upload-Complete"}},
+        ),
+        "get": (
+            "showJob",
+            "How far it is; disturbs nobody",
+            {"parameters": [_JOB]},
+            {"200": _json("JobSchema", "progress")},
+        ),
+        "patch": (
+            "goOnWithJob",
+            "Append bytes at Upload-Offset",
+            {
+                "requestBody": {
+                    "required": True,
+                    "description": "the bytes from the offset on",
+                    "content": {"application/partial-upload": {"schema": {}}},
+                },
+                "parameters": [_JOB, {**_COMPLETE, "required": True}, _LENGTH, _OFFSET],
+            },
+            {
+                "200": _resumable("the upload is complete: its progress"),
+                "204": {"description": "appended, and not complete"},
+            },
+        ),
+        "delete": (
+            "cancelJob",
+            "Take nothing more; what was accepted stays",
+            {"parameters": [_JOB]},
+            {"204": {"description": "it has ended"}},
+        ),
+    },
+    "/api/v1/jobs/{job}/receipts": {
+        "get": (
+            "listJobReceipts",
+            "Receipts of the accepted batches in order, one a line",
+            {
+                "parameters": [
+                    _JOB,
+                    {
+                        "name": "after",
+                        "in": "query",
+                        "description": "batches to pass over; 0 unless given",
+                        "schema": {"type": "integer", "minimum": 0},
+                    },
+                    {
+                        "name": "limit",
+                        "in": "query",
+                        "schema": {"type": "integer", "minimum": 1, "maximum": 100},
+                    },
+                ]
+            },
+            {"200": _other("application/x-ndjson", "a page; empty at the end")},
         )
     },
     "/api/v1/parties": {

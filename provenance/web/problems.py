@@ -23,6 +23,7 @@ from flask import Flask, Response, request
 from werkzeug.exceptions import HTTPException
 
 from provenance.domain.errors import (
+    BusyError,
     ConflictError,
     ForbiddenError,
     InvalidContentError,
@@ -48,6 +49,7 @@ _STATUS: tuple[tuple[type[Refusal], int], ...] = (
     (ConflictError, 409),
     (UnsupportedError, 415),
     (InvalidContentError, 422),
+    (BusyError, 429),
     (UnavailableError, 503),
 )
 #: Titles say the class of failure in words (RFC 9457 section 3.1.3); the detail says this one.
@@ -62,6 +64,7 @@ _TITLES: dict[int, str] = {
     413: "Too large",
     415: "A form that is not read here",
     422: "Understood, and refused by a rule",
+    429: "As much under way as may be",
     500: "A fault on our side",
     503: "Not able to answer now",
 }
@@ -72,6 +75,15 @@ _HTTP_CODES: dict[int, str] = {
     410: "gone",
     413: "too-large",
     415: "unsupported-media-type",
+}
+#: Problem types of others that fit; their last part is our code (docs/problems.md).
+_FOREIGN_TYPES = {
+    code: f"https://iana.org/assignments/http-problem-types#{code}"
+    for code in (
+        "mismatching-upload-offset",
+        "completed-upload",
+        "inconsistent-upload-length",
+    )
 }
 _REMEDIES: dict[int, str] = {
     404: "Check the address; the interface is described at /api/v1/openapi.json.",
@@ -96,10 +108,15 @@ def title_of(status: int) -> str:
     return _TITLES.get(status) or HTTPStatus(status).phrase
 
 
+def type_of(code: str) -> str:
+    """The problem type of a code: a relative address of ours, or one that is registered."""
+    return _FOREIGN_TYPES.get(code, f"/problems/{code}")
+
+
 def document(refusal: Refusal, status: int) -> dict[str, Any]:
     """The problem document of a refusal, with only those members that apply."""
     members: dict[str, Any] = {
-        "type": f"/problems/{refusal.code}",
+        "type": type_of(refusal.code),
         "title": title_of(status),
         "status": status,
         "detail": refusal.detail,
@@ -130,7 +147,7 @@ def respond(refusal: Refusal, status: int | None = None) -> Response:
         if not is_api_path(request.path):  # a browser is told the same as a page
             response.vary.add("Accept")
     response.headers["Cache-Control"] = "no-store"
-    if number == 503:
+    if number in (429, 503):
         response.headers["Retry-After"] = "2"
     return response
 

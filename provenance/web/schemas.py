@@ -154,6 +154,28 @@ class ReceiptSchema(Schema):
     proof = fields.Dict(required=True)
 
 
+class JobSchema(Schema):
+    """How far a large upload has come (docs/formats.md section 17); bytes from its beginning."""
+
+    job = fields.String(required=True, metadata={"description": "its address"})
+    state = fields.String(
+        required=True,
+        metadata={"enum": ["receiving", "done", "refused", "cancelled", "expired"]},
+    )
+    received = fields.Integer(required=True, metadata={"description": "need not be sent again"})
+    consumed = fields.Integer(required=True, metadata={"description": "of accepted batches"})
+    length = fields.Integer(required=True, allow_none=True)
+    batches = fields.Integer(required=True)
+    events = fields.Integer(required=True)
+    eventsPerSecond = fields.Float(required=True)  # noqa: N815  wire name
+    receipts = fields.String(required=True, metadata={"description": "their address"})
+    expires = fields.String(required=True)
+    refusal = fields.Function(
+        lambda job: json.loads(job["refusal"]) if job["refusal"] else None,
+        metadata={"description": "code, line and facts of the refusal that ended it, or null"},
+    )
+
+
 class PassportSchema(Schema):
     """Passport bundle, docs/formats.md section 8; check it with a verifier, never by its form."""
 
@@ -189,5 +211,6 @@ def all_schemas() -> Iterable[type[Schema]]:
         FindingSchema,
         ConsistencySchema,
         ReceiptSchema,
+        JobSchema,
         PassportSchema,
     )

@@ -36,8 +36,8 @@ MOST = 1_000
 @blueprint.get("")
 def list_seals() -> Response:
     """Seals of published uploads, `?after=` a log index, `?limit=` at most 1,000 uploads."""
-    after = _number("after", 0, 0, MAX_NUMBER)
-    limit = _number("limit", PAGE, 1, MOST)
+    after = number_parameter("after", 0, 0, MAX_NUMBER)
+    limit = number_parameter("limit", PAGE, 1, MOST)
     found = querying.list_seals(platform().database, after=after, limit=limit)
     response = Response(b"".join(line.encode() for line in found), mimetype="application/x-ndjson")
     # The next page depends on how far the log has been published meanwhile.
@@ -45,7 +45,8 @@ def list_seals() -> Response:
     return response
 
 
-def _number(name: str, default: int, least: int, most: int) -> int:
+def number_parameter(name: str, default: int, least: int, most: int) -> int:
+    """A whole number of the query, `default` if it is not there; raises MalformedInputError."""
     text = request.args.get(name)
     if text is None:
         return default

@@ -2,8 +2,8 @@
 
 A worker has 8 threads (`provenance.cli.serve`). An upload holds one for as long as its sender takes
 to send, and `?wait=published` for up to a minute. Neither may take them all: an upload beyond
-`UPLOADS` is told to come again, a wait beyond `WAITS` is answered at once with "pending". Counted
-for each worker by itself; nothing is queued here.
+`UPLOADS` (a setting) is told to come again with 429, a wait beyond `WAITS` is answered at once with
+"pending". Counted for each worker by itself; nothing is queued here.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from provenance.domain.errors import UnavailableError
+from provenance.domain.errors import BusyError
 
 UPLOADS = 6
 WAITS = 4
@@ -28,9 +28,9 @@ class Slots:
 
     @contextmanager
     def upload(self) -> Iterator[None]:
-        """Hold a slot for one upload; raises UnavailableError (`too-busy`) when none is free."""
+        """Hold a slot for one upload; raises BusyError (`too-busy`) when none is free."""
         if not self._uploads.acquire(blocking=False):
-            raise UnavailableError(
+            raise BusyError(
                 "too-busy",
                 "Too many uploads are under way here at once; nothing of this one was read.",
                 expected=f"at most {self._most} at a time in one worker",

@@ -17,7 +17,7 @@ README = (ROOT / "README.md").read_text("utf-8")
 
 
 def test_every_setting_stands_in_the_readme_and_no_other() -> None:
-    documented = set(re.findall(r"`(PROVENANCE_[A-Z_]+)`", README))
+    documented = set(re.findall(r"`(PROVENANCE_[A-Z0-9_]+)`", README))
     known = {PREFIX + field.name.upper() for field in fields(Settings)}
     assert documented == known
 

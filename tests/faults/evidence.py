@@ -7,7 +7,6 @@ files. Two checkpoints disagree when they are not both states of the log as its 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from pathlib import Path
 
 from merkle.checkpoint import Checkpoint, parse_checkpoint
 from merkle.hashing import HASH_SIZE
@@ -17,7 +16,7 @@ from merkle.tree import root_at
 from provenance.services.checking import fsck
 from provenance.storage import log
 from provenance.storage.session import Database
-from provenance.storage.tiles import DirectoryTileStore, LastSigned, TileStore, read_tile
+from provenance.storage.tiles import LastSigned, TileStore, read_tile
 from tests.support.builders import ORIGIN
 from tests.support.ledger import COSIGNER, SIGNER, Ledger
 
@@ -77,9 +76,8 @@ def require_one_history(ledger: Ledger, checkpoints: set[Checkpoint]) -> None:
     assert not disagreeing(ledger.tiles, checkpoints)
 
 
-def leaves(log_directory: Path, size: int) -> list[bytes]:
+def leaves(tiles: TileStore, size: int) -> list[bytes]:
     """The leaf hashes of the log, out of its level 0 tiles as any reader fetches them."""
-    tiles = DirectoryTileStore(log_directory)
     found: list[bytes] = []
     for index in range(-(-size // TILE_WIDTH)):
         width = min(TILE_WIDTH, size - index * TILE_WIDTH)

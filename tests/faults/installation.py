@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from pathlib import Path
 from typing import Any
 
 from provenance.cli.operate import check
@@ -13,6 +12,7 @@ from provenance.crypto.signing import PrivateKey
 from provenance.domain.canonical import decode_base64
 from provenance.domain.party_events import party_accredited, party_registered
 from provenance.platform import Platform, initialise, system_clock
+from provenance.storage.tiles import TileStore
 from tests.faults.evidence import leaves
 from tests.support.builders import complete
 from tests.support.served import now, observed
@@ -61,9 +61,9 @@ def fsck(platform: Platform) -> None:
     assert report.difference is None, report.difference
 
 
-def not_once(data: Path, size: int, receipts: list[dict[str, Any]]) -> list[str]:
+def not_once(tiles: TileStore, size: int, receipts: list[dict[str, Any]]) -> list[str]:
     """Promised links that the published log of that size does not hold exactly once; none."""
-    held = leaves(data / "log", size)
+    held = leaves(tiles, size)
     counts: dict[bytes, int] = {}
     for leaf in held:
         counts[leaf] = counts.get(leaf, 0) + 1

@@ -351,6 +351,6 @@ def losses(platform: Running, load: Load, signed: list[bytes]) -> list[str]:
     sizes = [checkpoint.size for checkpoint in served]
     back = [f"served {b} after {a}" for a, b in itertools.pairwise(sizes) if b < a]
     alone = [f"served without quorum: {note!r}" for note in load.seen if not has_quorum(note)]
-    lost = not_once(platform.settings.data, held[-1].size, load.acknowledged)
+    lost = not_once(platform.platform.tiles, held[-1].size, load.acknowledged)
     lost += disagreeing(platform.platform.tiles, {*served, *held})
     return [*lost, *back, *alone, *(f"refused: {text}" for text in load.refused)]

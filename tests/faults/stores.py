@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from typing import Any, Literal
 
@@ -63,6 +63,9 @@ class FaultyTiles:
         self._real = real
         self._breaker = breaker
 
+    def prepare(self) -> None:
+        self._real.prepare()
+
     def read(self, path: str) -> bytes:
         return self._real.read(path)
 
@@ -74,6 +77,13 @@ class FaultyTiles:
 
     def write_immutable(self, path: str, data: bytes) -> None:
         self._breaker.run(path, lambda: self._real.write_immutable(path, data))
+
+    def write_all(self, files: Iterable[tuple[str, bytes]]) -> None:
+        for path, data in files:
+            self.write_immutable(path, data)
+
+    def forms(self, path: str) -> list[str]:
+        return self._real.forms(path)
 
     def discard_partials(self, path: str) -> None:
         self._breaker.run(f"discard {path}", lambda: self._real.discard_partials(path))

@@ -192,7 +192,7 @@ def after_capture(data: Path, batch: SealedBatch, trial: Trial) -> Iterator[str]
     published = platform.sequencer.run_once()
     assert published is not None
     fsck(platform)
-    yield from not_once(data, published.size, [again.receipt])
+    yield from not_once(platform.tiles, published.size, [again.receipt])
     signed = [parse_checkpoint(parse_note(note).text) for note in (*before, published.note)]
     yield from disagreeing(platform.tiles, signed)
     platform.close()

@@ -7,7 +7,7 @@ at events use `provenance.services.capture` itself.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from hashlib import sha256
 from pathlib import Path
@@ -55,11 +55,12 @@ class Ledger:
     root: Path
     clock: FrozenClock = field(default_factory=FrozenClock)
     options: SequencerOptions = field(default_factory=SequencerOptions)
+    open_tiles: Callable[[], TileStore] | None = None
 
     @property
-    def tiles(self) -> DirectoryTileStore:
-        """The tile directory."""
-        return DirectoryTileStore(self.root / "log")
+    def tiles(self) -> TileStore:
+        """The tiles, as another process would open them; a directory unless said otherwise."""
+        return self.open_tiles() if self.open_tiles else DirectoryTileStore(self.root / "log")
 
     @property
     def last_signed(self) -> LastSigned:

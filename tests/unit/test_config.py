@@ -96,6 +96,15 @@ def test_what_the_environment_says_wrongly(environ: dict[str, str], message: str
         ("metrics", "metrics.example:9464"),
         ("metrics", "::1:9464"),
         ("metrics", "[127.0.0.1]:9464"),
+        ("tiles_url", "https://bucket.example"),
+        ("tiles_url", "s3://"),
+        ("tiles_url", "s3://Upper"),
+        ("tiles_url", "s3://bucket/"),
+        ("tiles_url", "s3://bucket/../other"),
+        ("tiles_url", "s3://bucket//log"),
+        ("tiles_url", "s3://user:secret@bucket/log"),
+        ("tiles_url", "s3://bucket/log?versionId=1"),
+        ("s3_timeout_ms", 99),
     ],
 )
 def test_values_out_of_range_name_the_setting(tmp_path: Path, name: str, value: Any) -> None:
@@ -106,6 +115,19 @@ def test_values_out_of_range_name_the_setting(tmp_path: Path, name: str, value: 
 def test_a_password_in_a_refused_url_is_not_repeated(tmp_path: Path) -> None:
     with pytest.raises(SettingsError) as refused:
         Settings(data=tmp_path, database="mysql://u:secret@h/d")
+    assert "secret" not in str(refused.value)
+
+
+@pytest.mark.parametrize("url", ["s3://tiles", "s3://my.tiles-2/log", "s3://tiles/a/b_c.d/2026"])
+def test_places_in_a_bucket(tmp_path: Path, url: str) -> None:
+    assert Settings(data=tmp_path, tiles_url=url).tiles_url == url
+
+
+def test_an_endpoint_belongs_to_a_bucket_and_holds_no_credentials(tmp_path: Path) -> None:
+    with pytest.raises(SettingsError, match=r"TILES_URL is ''; expected .* since s3_endpoint is"):
+        Settings(data=tmp_path, s3_endpoint="http://127.0.0.1:9000")
+    with pytest.raises(SettingsError, match=r"S3_ENDPOINT is 'https:…'; .*user name") as refused:
+        Settings(data=tmp_path, tiles_url="s3://tiles", s3_endpoint="https://me:secret@host")
     assert "secret" not in str(refused.value)
 
 

@@ -167,7 +167,7 @@ class TestSlots:
         thread.start()
         assert held.wait(10)
         refused = site.client.post("/api/v1/batches", data=b"x", content_type=NDJSON)
-        check_problem(refused, 503, "too-busy")
+        check_problem(refused, 429, "too-busy")
         assert refused.headers["Retry-After"]
         assert site.client.get("/").status_code == 200
         go_on.set()
