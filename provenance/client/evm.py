@@ -203,6 +203,11 @@ class EvmAnchor:
         (event,) = contract.events.Anchored().get_logs(
             from_block=block, to_block=block, argument_filters=filters
         )
+        if not _is_of(event, self._address, checkpoint) or event["blockNumber"] != block:
+            raise AnchorError(
+                f"the contract {self._address} names block {block}, whose event is of something "
+                "else: no reader could verify that anchor"
+            )
         proof = {
             "chain": self._node.chain,
             "contract": str(event["address"]),

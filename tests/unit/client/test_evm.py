@@ -124,6 +124,19 @@ def test_a_smaller_checkpoint_is_given_up_and_another_root_is_an_alarm(
     assert anchor.poll(text_of(3, origin="log.example/2")) is not None
 
 
+def test_a_contract_that_holds_what_it_never_announced_confirms_nothing(
+    chain: Chain, contract: str
+) -> None:
+    anchor_in(chain, contract).request(text_of(5))
+    # The first member of mapping slot 0 under this origin: its root, exchanged behind the event.
+    slot = Web3.keccak(sha256(b"log.example/1").digest() + bytes(32))
+    chain.node.web3.provider.make_request(
+        "anvil_setStorageAt", [contract, "0x" + slot.hex().removeprefix("0x"), "0x" + "02" * 32]
+    )
+    with pytest.raises(AnchorError, match="whose event is of something else"):
+        anchor_in(chain, contract).poll(text_of(5, fill=2))
+
+
 @pytest.mark.parametrize(
     ("size", "fill", "secret", "reason"),
     [
