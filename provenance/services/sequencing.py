@@ -561,7 +561,11 @@ class Sequencer:
     def _look_around(self, publication: Publication | None) -> None:
         """Step 0. Raises SequencerRefusalError, and QuorumError while too few have answered."""
         silent = self._others.look_around(self._propose_published(publication), self._seconds)
-        heard = {w.name for w in self._policy.witnesses if f"witness {w.name}" not in silent}
+        heard = self._near(publication) | {
+            feeder.name
+            for feeder in self._witnesses.feeders
+            if f"witness {feeder.name}" not in silent
+        }
         if self._is_waiting and silent and not self._policy.is_satisfied(heard):
             raise QuorumError(
                 "nothing is signed before a quorum of witnesses has said what it holds of this "
@@ -569,6 +573,17 @@ class Sequencer:
             )
         if not self._hold_lease():
             raise LeaseLostError("the lease was lost while others were asked what they hold")
+
+    def _near(self, publication: Publication | None) -> set[str]:
+        """The policy names of the cosigners at hand, which remember nothing that we do not.
+
+        A witness that is neither at hand nor has a URL is never heard: it may hold anything. Before
+        the first publication nobody has cosigned anything, as far as this log's database knows.
+        """
+        if publication is None:
+            far = {feeder.name for feeder in self._witnesses.feeders}
+            return {witness.name for witness in self._policy.witnesses} - far
+        return self._names(self._cosign_here(parse_note(publication.note)))
 
     def _sign_more(self, note: Note) -> Note:
         """The note with the lines of signers that came after it was first signed.
