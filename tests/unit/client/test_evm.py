@@ -26,6 +26,7 @@ from provenance.client.evm import (
 )
 from provenance.domain.anchoring import AnchorError, AnchorSupersededError
 from tests.support.evm import CHAIN, SECRET, STRANGER, Chain, serving_chain
+from tests.support.missing import missing
 
 ROOT = Path(__file__).resolve().parents[3]
 ARTIFACT = ROOT / "provenance/client/checkpoint_anchor.json"
@@ -54,7 +55,7 @@ def anchor_in(
 
 def test_the_committed_bytecode_is_that_of_the_source() -> None:
     if shutil.which("node") is None or not (ROOT / "node_modules/solc").exists():
-        pytest.skip("no compiler: npm's development packages are not installed (make setup-test)")
+        missing("no compiler: npm's development packages are not installed (make setup-test)")
     compiled = subprocess.run(
         ["node", "scripts/compile_contract.mjs", "--print"],
         cwd=ROOT,

@@ -15,6 +15,7 @@ from flask import Flask
 from werkzeug.test import create_environ
 
 from provenance.web.compression import register, without_comments
+from tests.support.missing import missing
 
 SCRIPTS = sorted((Path(__file__).resolve().parents[3] / "static/js").rglob("*.js"))
 
@@ -54,7 +55,7 @@ def test_what_is_left_out_of_our_scripts_is_comment(script: Path) -> None:
 def test_what_is_left_is_still_a_program(tmp_path: Path) -> None:
     node = shutil.which("node")
     if node is None:
-        pytest.skip("no node to parse with")
+        missing("no node to parse with: apt install nodejs npm")
     for number, script in enumerate(SCRIPTS):
         copy = tmp_path / f"{number}.mjs"
         copy.write_bytes(without_comments(script.read_bytes()))
