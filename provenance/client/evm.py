@@ -253,5 +253,5 @@ def _import(name: str) -> Any:
     except ModuleNotFoundError as error:
         raise AnchorError(
             "anchors in an EVM contract need web3.py, which is not part of the ordinary install: "
-            "pip install 'provenance[evm]'"
+            "in the checkout, .venv/bin/pip install -e '.[evm]'"
         ) from error

@@ -206,7 +206,7 @@ def test_a_node_that_is_away_is_an_error() -> None:
 
 def test_without_web3_the_remedy_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "web3", None)
-    with pytest.raises(AnchorError, match=r"pip install 'provenance\[evm\]'"):
+    with pytest.raises(AnchorError, match=r"checkout, .venv/bin/pip install -e '.\[evm\]'"):
         EvmNode("http://127.0.0.1:9", CHAIN).verify(
             text_of(5), {"chain": CHAIN, "transaction": "0x"}
         )
