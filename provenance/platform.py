@@ -34,7 +34,6 @@ import secrets
 import socket
 import stat
 import time
-import uuid
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import cached_property
@@ -45,14 +44,14 @@ from typing import Any, Final
 from merkle.errors import PolicyError
 from merkle.note import KIND_ED25519, KIND_MLDSA, VerifierKey
 from merkle.policy import Log, Policy, Witness
-from merkle.tree import root_of
 from provenance.client.evm import EvmAnchor, EvmNode, load_account_key
+from provenance.client.party_events import complete
+from provenance.client.sealing import Signer, seal_events
 from provenance.client.timestamp import TimestampAuthority
 from provenance.client.witness import HttpMirror, HttpWitness
 from provenance.config import MAX_EVENT_BYTES, Settings, check_origin
 from provenance.crypto.cose import receipt_key_note
 from provenance.crypto.errors import KeyFileError
-from provenance.crypto.integrity import add_proof
 from provenance.crypto.mldsa import (
     MldsaNoteSigner,
     MldsaPrivateKey,
@@ -69,15 +68,9 @@ from provenance.crypto.signing import (
     verify_ed25519,
 )
 from provenance.crypto.timestamps import load_roots
-from provenance.domain import canonical
 from provenance.domain.anchoring import Anchor
-from provenance.domain.context import EPCIS_CONTEXT, PROV_CONTEXT
 from provenance.domain.errors import DomainError
-from provenance.domain.event import check_event
-from provenance.domain.moments import format_ledger_time, format_seconds
 from provenance.domain.party import operator_uri, party_registered
-from provenance.domain.proof import format_method
-from provenance.domain.seal import new_seal
 from provenance.services.anchoring import Anchoring
 from provenance.services.backlog import Backlog
 from provenance.services.capture import Capture, Limits
@@ -637,38 +630,13 @@ def _register_operator(platform: Platform) -> None:
     with platform.database.read() as connection:
         if find_parties(connection, [platform.operator]):
             return
-    now = platform.clock()
+    now = platform.clock() // 1000
     key = platform.keys.operator
-    event = check_event(_registration(platform, now)).canonical
-    platform.capture.submit_batch([_seal(platform, event, key, now), event])
-
-
-def _registration(platform: Platform, now: int) -> dict[str, Any]:
+    name = {"en": platform.settings.operator_name}
     members = party_registered(
-        platform.operator,
-        name={"en": platform.settings.operator_name},
-        key=platform.keys.operator.public.multikey,
-        custody="party",
+        platform.operator, name=name, key=key.public.multikey, custody="party"
     )
-    return {
-        "@context": [EPCIS_CONTEXT, dict(PROV_CONTEXT)],
-        "eventID": f"urn:uuid:{uuid.uuid4()}",
-        "eventTime": format_ledger_time(now),
-        "eventTimeZoneOffset": "+00:00",
-        "prov:nonce": canonical.encode_base64(secrets.token_bytes(16)),
-        **members,
-    }
-
-
-def _seal(platform: Platform, event: bytes, key: PrivateKey, now: int) -> bytes:
-    created = format_seconds(now // 1000)
-    unsigned = new_seal(
-        origin=platform.origin,
-        party=platform.operator,
-        size=1,
-        root=root_of([check_event(canonical.parse(event)).hash]),
-        created=created,
-        nonce=secrets.token_bytes(16),
-    )
-    method = format_method(platform.operator, key.public.multikey)
-    return canonical.encode(add_proof(unsigned, key, method, created))
+    signer = Signer(platform.origin, platform.operator, key)
+    events = complete(members, now, secrets.token_bytes)
+    (batch,) = seal_events(events, signer, now=now, random=secrets.token_bytes)
+    platform.capture.submit_batch(list(batch.lines()))

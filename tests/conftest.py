@@ -16,6 +16,7 @@ import pytest
 from hypothesis import HealthCheck, settings
 
 from tests.support.clock import FrozenClock
+from tests.support.missing import missing
 
 pytest_plugins = [
     "tests.support.databases",
@@ -41,11 +42,9 @@ settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "project"))
 def shared() -> Path:
     """The directory of outside vectors and data beside the checkout."""
     path = Path(__file__).resolve().parents[2] / "shared"
-    if path.is_dir():
-        return path
-    if os.environ.get("CI"):
-        pytest.fail(f"outside vectors expected at {path}, found none")
-    pytest.skip(f"outside vectors are not at {path}")
+    if not path.is_dir():
+        missing(f"outside vectors expected at {path}, found none")
+    return path
 
 
 @pytest.fixture

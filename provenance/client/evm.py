@@ -203,6 +203,11 @@ class EvmAnchor:
         (event,) = contract.events.Anchored().get_logs(
             from_block=block, to_block=block, argument_filters=filters
         )
+        if not _is_of(event, self._address, checkpoint) or event["blockNumber"] != block:
+            raise AnchorError(
+                f"the contract {self._address} names block {block}, whose event is of something "
+                "else: no reader could verify that anchor"
+            )
         proof = {
             "chain": self._node.chain,
             "contract": str(event["address"]),
@@ -248,5 +253,5 @@ def _import(name: str) -> Any:
     except ModuleNotFoundError as error:
         raise AnchorError(
             "anchors in an EVM contract need web3.py, which is not part of the ordinary install: "
-            "pip install 'provenance[evm]'"
+            "in the checkout, .venv/bin/pip install -e '.[evm]'"
         ) from error

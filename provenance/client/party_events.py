@@ -85,18 +85,20 @@ class Registrar:
 
     def send(self, signer: Signer, events: Sequence[dict[str, Any]]) -> dict[str, Any]:
         """Seals the events with one signature, uploads them and returns the checked receipt."""
-        ready = [event for raw in events for event in self._complete(raw)]
+        ready = [event for raw in events for event in complete(raw, self.now, self.random)]
         (batch,) = seal_events(ready, signer, now=self.now, random=self.random)
         receipt = self.api.post_batch(batch.lines).receipt
         contents = Contents(signer.origin, batch.seal_hash, batch.event_hashes)
         verify_receipt(receipt, self.api.party(operator_uri(signer.origin)), contents)
         return receipt
 
-    def _complete(self, event: dict[str, Any]) -> list[dict[str, Any]]:
-        common = {
-            "@context": [EPCIS_CONTEXT, dict(PROV_CONTEXT)],
-            "eventTime": format_ledger_time(self.now * 1000),
-            "eventTimeZoneOffset": "+00:00",
-            "eventID": uuid.UUID(bytes=self.random(16), version=4).urn,
-        }
-        return prepare(common | event, random=self.random)
+
+def complete(event: Mapping[str, Any], now: int, random: Random) -> list[dict[str, Any]]:
+    """A party event's own members with all that makes an event; `now` is POSIX seconds."""
+    common = {
+        "@context": [EPCIS_CONTEXT, dict(PROV_CONTEXT)],
+        "eventTime": format_ledger_time(now * 1000),
+        "eventTimeZoneOffset": "+00:00",
+        "eventID": uuid.UUID(bytes=random(16), version=4).urn,
+    }
+    return prepare(common | dict(event), random=random)

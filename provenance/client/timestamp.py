@@ -11,6 +11,7 @@ Source: RFC 3161 section 3.4.
 
 from __future__ import annotations
 
+import time
 from base64 import b64encode
 from collections.abc import Sequence
 from typing import Final
@@ -22,6 +23,7 @@ from provenance.domain.anchoring import AnchorError, Confirmed
 
 _QUERY: Final = "application/timestamp-query"
 _REPLY: Final = "application/timestamp-reply"
+_CHUNK: Final = 8_192
 
 
 class TimestampAuthority:
@@ -32,22 +34,25 @@ class TimestampAuthority:
     def __init__(self, url: str, roots: Sequence[Root], *, timeout_ms: int = 10_000) -> None:
         self._url = url
         self._roots = tuple(roots)
+        self._seconds = timeout_ms / 1000
         self._pool = urllib3.PoolManager(
-            num_pools=1, maxsize=1, retries=False, timeout=urllib3.Timeout(total=timeout_ms / 1000)
+            num_pools=1, maxsize=1, retries=False, timeout=urllib3.Timeout(total=self._seconds)
         )
 
     def request(self, text: bytes) -> Confirmed:
         """Ask for a token over `text`; verified before it is returned."""
         query = TimestampQuery(text)
         data = self._ask(query.encode())
-        time = query.verify(data, self._roots)
-        return Confirmed(time, {"token": b64encode(data).decode("ascii")})
+        moment = query.verify(data, self._roots)
+        return Confirmed(moment, {"token": b64encode(data).decode("ascii")})
 
     def poll(self, text: bytes) -> Confirmed:
         """An authority keeps nothing for us: a token that was lost is asked for again."""
         return self.request(text)
 
     def _ask(self, query: bytes) -> bytes:
+        deadline = time.monotonic() + self._seconds
+        data = bytearray()
         try:
             answer = self._pool.request(
                 "POST",
@@ -59,7 +64,17 @@ class TimestampAuthority:
                 decode_content=False,
             )
             try:
-                data = answer.read(MAX_TOKEN_BYTES + 1)
+                # read1 gives what has come. With read, whose time-out begins anew with each byte,
+                # an authority that sends slowly would hold up all other anchors for days.
+                while len(data) <= MAX_TOKEN_BYTES and (
+                    chunk := answer.read1(_CHUNK, decode_content=False)
+                ):
+                    data += chunk
+                    if time.monotonic() > deadline:
+                        raise AnchorError(
+                            f"the time-stamp authority {self._url} fails: its answer was not whole "
+                            f"after {self._seconds:g} seconds"
+                        )
             finally:
                 answer.close()
         except (urllib3.exceptions.HTTPError, ValueError) as error:
@@ -69,4 +84,4 @@ class TimestampAuthority:
                 f"the time-stamp authority {self._url} answers with status {answer.status} and "
                 f"{len(data)} bytes, expected 200 and at most {MAX_TOKEN_BYTES}"
             )
-        return data
+        return bytes(data)

@@ -266,7 +266,7 @@ def read_passport(data: bytes) -> Passport:
         forks=_read_few(document, "forks", read_fork, MAX_FORKS),
         policy=_at("policy", _read_policy, document["policy"]) if "policy" in document else None,
         succession=_read_few(document, "succession", _read_text, MAX_SUCCESSIONS),
-        anchors=_read_few(document, "anchors", _read_anchor, MAX_ANCHORS),
+        anchors=_read_few(document, "anchors", read_anchor, MAX_ANCHORS),
     )
 
 
@@ -405,7 +405,8 @@ def _read_event(value: Any, seal_count: int) -> BundledEvent:
     )
 
 
-def _read_anchor(value: Any) -> Anchor:
+def read_anchor(value: Any) -> Anchor:
+    """One of ``anchors``, its form alone; raises FormError, Base64Error."""
     members = wire.read_object(value, {"kind", "checkpoint", "consistency", "time", "proof"})
     kind = wire.read_string(members, "kind")
     read_proof = _ANCHOR_PROOFS.get(kind)

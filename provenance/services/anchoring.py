@@ -11,7 +11,10 @@ for. The order, and what a crash after each step leaves:
 3. The row is confirmed. From here on passports carry it.
 
 Failures are logged and tried again in the next round; an anchor stays "pending" until somebody has
-really said something. What an anchor is worth to a reader: docs/formats.md sections 8 and 11.
+really said something. A third party says what it likes; what could not stand in a bundle (a time
+that no calendar has, a number that is none) is a failure too, for a confirmed row is in every
+passport after it, and readers refuse a bundle for one malformed member. What an anchor is worth to
+a reader: docs/formats.md sections 8 and 11.
 """
 
 from __future__ import annotations
@@ -25,6 +28,10 @@ from merkle.checkpoint import parse_checkpoint
 from merkle.note import Note, parse_note
 from provenance.domain import canonical
 from provenance.domain.anchoring import Anchor, AnchorError, AnchorSupersededError, Confirmed
+from provenance.domain.canonical import Base64Error
+from provenance.domain.moments import format_seconds
+from provenance.domain.passport import read_anchor
+from provenance.domain.wire import FormError
 from provenance.services.observing import SILENT, Observer
 from provenance.storage import anchors as rows
 from provenance.storage.anchors import AnchorRow
@@ -117,10 +124,27 @@ class Anchoring:
             self._confirm(row, confirmed)
 
     def _confirm(self, row: AnchorRow, confirmed: Confirmed) -> None:
+        _require_form(row, confirmed)
         with self._database.write() as connection:
             rows.confirm(
                 connection, row.id, confirmed.time, canonical.encode(dict(confirmed.proof))
             )
+
+
+def _require_form(row: AnchorRow, confirmed: Confirmed) -> None:
+    """Raise AnchorError for an answer that would make the bundles malformed which carry it."""
+    try:
+        read_anchor(
+            {
+                "kind": row.kind,
+                "checkpoint": row.checkpoint.decode(),
+                "consistency": [],
+                "time": format_seconds(confirmed.time // 1000),
+                "proof": dict(confirmed.proof),
+            }
+        )
+    except (FormError, Base64Error, OverflowError) as error:
+        raise AnchorError(f"the answer cannot stand in a passport: {error}") from error
 
 
 def _by_the_log_alone(note: bytes) -> bytes:

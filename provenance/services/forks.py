@@ -33,12 +33,18 @@ from merkle.note import Note, Verifier, open_note
 from merkle.proofs import prove_consistency
 from merkle.tiles import TileHashReader
 from merkle.tree import root_at
-from provenance.domain.errors import InvalidContentError, MalformedInputError, UnavailableError
+from provenance.domain.errors import (
+    InvalidContentError,
+    MalformedInputError,
+    Refusal,
+    UnavailableError,
+)
 from provenance.domain.fork import ForkEvidence, parse_fork
 from provenance.domain.passport import MAX_FORKS
 from provenance.services.recovery import SequencerRefusalError
 from provenance.storage import forks as rows
 from provenance.storage import log
+from provenance.storage.errors import StorageError
 from provenance.storage.log import LogState, Publication
 from provenance.storage.session import Connection, Database
 from provenance.storage.tiles import TileStore, read_tile
@@ -167,13 +173,31 @@ class ForkWatch:
         return self._keep_evidence(evidence, claim.checkpoint, source, signed)
 
     def settle(self) -> None:
-        """Compare again what was ahead of this log when it was seen and is so no more."""
+        """Compare again what was ahead of this log when it was seen and is so no more.
+
+        What cannot be compared is passed over with a warning: signed by a key that has retired
+        since (it was compared while both keys signed, or no checkpoint could have been made), or of
+        a size within the batch that is about to be published, which is compared next time.
+        """
         with self._database.read() as connection:
             state = log.read_state(connection)
             seen = rows.read_sightings(connection)
         for sighting in seen:
             if state is not None and sighting.size <= state.size:
-                self.receive(sighting.note, sighting.source)
+                self._settle(sighting)
+
+    def _settle(self, sighting: rows.Sighting) -> None:
+        try:
+            self.receive(sighting.note, sighting.source)
+        except StorageError:
+            raise
+        except Refusal as error:
+            _logger.warning(
+                "what %s showed of size %d is not compared: %s",
+                sighting.source,
+                sighting.size,
+                error,
+            )
 
     def evidence(self, most: int = MAX_FORKS) -> list[ForkEvidence]:
         """The stored evidence, the oldest first."""

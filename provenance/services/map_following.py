@@ -11,6 +11,10 @@ on from: what is handed out is a position that met the checkpoint's root. If a c
 such a place fails, it is made once more from the last cosigned one, so that a log which once served
 bad bytes can come back.
 
+A request that waits holds one of the few places in which checkpoints are judged, and anybody can
+send a log's public checkpoint: only `MOST_WAITING` wait, the others are told to come again at once
+(and find the answer then), or one log's first check would keep all other logs out.
+
 A refusal is remembered for a minute for that very checkpoint: a log that asks again and again does
 not make us replay again and again.
 """
@@ -30,6 +34,9 @@ from provenance.storage.witness_state import WitnessState
 
 REFUSALS = (MapRefusedError, LogMismatchError, LogMalformedError)
 """What is the log's fault. All else that a source raises is an outage."""
+
+MOST_WAITING = 8
+"""Requests that wait for checks at once: below the witness's places (`web.witness.SLOTS`)."""
 
 _REMEMBERED_SECONDS = 60.0
 
@@ -77,7 +84,8 @@ class MapFollower:
         self._clock = clock
         self._tasks: dict[str, _Task] = {}
         self._sources: dict[str, LogSource] = {}
-        self._lock = threading.Lock()  # owns the two dictionaries
+        self._waiting = 0
+        self._lock = threading.Lock()  # owns the dictionaries and the number that waits
 
     def reach(self, checkpoint: Checkpoint, url: str) -> MapPosition:
         """The position at the checkpoint, whose map was found right.
@@ -88,12 +96,24 @@ class MapFollower:
         task = self._task(checkpoint, url)
         if task.checkpoint != checkpoint:
             raise NotYetError(checkpoint.origin, task.reached, 1)
-        if not task.done.wait(self._patience):
+        if not self._wait(task):
             raise NotYetError(checkpoint.origin, task.reached, 5)
         if task.error is not None:
             raise task.error
         assert task.result is not None  # noqa: S101  # done without an error has a result
         return task.result
+
+    def _wait(self, task: _Task) -> bool:
+        """Is the task done, after as long as this request may wait for it?"""
+        with self._lock:
+            if self._waiting >= MOST_WAITING:
+                return task.done.is_set()
+            self._waiting += 1
+        try:
+            return task.done.wait(self._patience)
+        finally:
+            with self._lock:
+                self._waiting -= 1
 
     def _task(self, checkpoint: Checkpoint, url: str) -> _Task:
         """The log's task: the one that runs, or that has the answer, or a new one."""

@@ -26,7 +26,6 @@ which disclosure (here: what is public).
 
 from __future__ import annotations
 
-import json
 import threading
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
@@ -40,32 +39,31 @@ from merkle.proofs import prove_inclusion
 from merkle.tiles import TILE_WIDTH, TileHashReader, decode_bundle, entries_path
 from merkle.tree import HashReader, MemoryTree
 from provenance.domain.canonical import MAX_BUNDLE_BYTES
-from provenance.domain.chain import Link, decode_link, subject_key
+from provenance.domain.chain import subject_key
 from provenance.domain.errors import TooLargeError, UnavailableError
-from provenance.domain.event import Event, subjects_of
 from provenance.domain.fork import parse_fork
-from provenance.domain.ledger import MapHead, decode_entry, map_value
+from provenance.domain.ledger import MapHead, decode_entry
 from provenance.domain.party import operator_uri
 from provenance.domain.passport import (
     MAX_FORKS,
     AbsentSubject,
     BundledEvent,
-    MapEntry,
     MapHeadProof,
     Passport,
     PresentSubject,
 )
 from provenance.domain.seal import Seal, parse_seal
-from provenance.domain.trace import Step, read_chain, walk
+from provenance.domain.trace import Step, walk
 from provenance.services.anchored import bundle_anchors, bytes_of
 from provenance.services.cache import Cache
+from provenance.services.histories import History, Place, StoredEvent, load_histories
 from provenance.storage import log, mappages
 from provenance.storage.anchors import AnchorRow, count_confirmed, find_covering
 from provenance.storage.disclosures import read_disclosures
 from provenance.storage.errors import StoreInconsistentError
 from provenance.storage.events import read_seals
 from provenance.storage.forks import read_forks
-from provenance.storage.histories import HistoryRow, count_links, read_histories
+from provenance.storage.histories import count_links
 from provenance.storage.log import Publication
 from provenance.storage.session import Connection, Database
 from provenance.storage.tiles import TileStore, read_tile
@@ -82,37 +80,6 @@ _LINK_BYTES = 290
 _HASH_BYTES = 47
 _FRAME_BYTES = 80  # around an event: names, two numbers
 _SUBJECT_BYTES = 300  # around a subject: names, map value
-
-Place = tuple[int, int]
-"""Where an event is stored: (upload id, leaf)."""
-
-
-@dataclass(frozen=True, slots=True)
-class _Event:
-    """An event of a history; `concealing` if a disclosure could apply to it."""
-
-    place: Place
-    event: Event
-    party: str
-    own_proof: bool
-    concealing: bool
-
-
-@dataclass(frozen=True, slots=True)
-class _History:
-    """One subject's published history, as the map value `value` names it."""
-
-    uri: str
-    entry: MapEntry
-    links: tuple[Link, ...]
-    events: tuple[_Event, ...]
-    steps: tuple[Step, ...]
-
-    @property
-    def value(self) -> bytes:
-        """The map value that this history gives."""
-        entry = self.entry
-        return map_value(entry.count, entry.head, entry.root, entry.index)
 
 
 @dataclass(frozen=True, slots=True)
@@ -174,7 +141,7 @@ class Prover:
         self._keymap = PageMap()
         self._size = 0
         self._head: MapHeadProof | None = None
-        self._histories: Cache[bytes, _History] = Cache(50_000, lambda one: len(one.links))
+        self._histories: Cache[bytes, History] = Cache(50_000, lambda one: len(one.links))
         self._seals: Cache[int, _SealTree] = Cache(400_000, lambda one: one.tree.size + 1)
         self._tile_bytes: Cache[str, bytes] = Cache(2_000)
         self._hashes: Cache[tuple[int, int], bytes] = Cache(200_000)
@@ -365,7 +332,7 @@ class Prover:
 
     def histories(
         self, connection: Connection, values: Mapping[str, bytes], links: int = 0
-    ) -> dict[str, _History]:
+    ) -> dict[str, History]:
         """The histories that the map values name, remembered or read in one statement.
 
         `links` are there already; TooLargeError if these bring them above MOST_LINKS.
@@ -382,7 +349,7 @@ class Prover:
         links += count_links(connection, missing) if missing else 0
         if links > MOST_LINKS:
             raise _too_large(next(iter(values)), "links", MOST_LINKS, links)
-        for history in _read_histories(connection, missing):
+        for history in load_histories(connection, missing):
             if history.value != values[history.uri]:
                 raise StoreInconsistentError(
                     f"{history.uri}: the stored leaf is not the map's; run `provenance fsck`"
@@ -423,7 +390,7 @@ class _Collection:
     def __init__(self, prover: Prover, connection: Connection, size: int) -> None:
         self.size = size
         self.order: tuple[str, ...] = ()
-        self.histories: dict[str, _History] = {}
+        self.histories: dict[str, History] = {}
         self._prover = prover
         self._connection = connection
         self._asked: set[str] = set()
@@ -480,9 +447,9 @@ class _Collection:
         self.histories.update(self._prover.histories(self._connection, present, links))
         self._asked.update(uris)
 
-    def events(self) -> list[_Event]:
+    def events(self) -> list[StoredEvent]:
         """Every event once, in the order of subjects and links."""
-        found: dict[Place, _Event] = {}
+        found: dict[Place, StoredEvent] = {}
         for uri in self.order:
             if (history := self.histories.get(uri)) is not None:
                 for one in history.events:
@@ -563,34 +530,8 @@ def _read_publication(connection: Connection) -> Publication:
     return publication
 
 
-def _read_histories(connection: Connection, uris: Sequence[str]) -> list[_History]:
-    rows: dict[str, list[HistoryRow]] = {}
-    for row in read_histories(connection, uris) if uris else ():
-        rows.setdefault(row.uri, []).append(row)
-    return [_history(uri, chain) for uri, chain in rows.items()]
-
-
-def _history(uri: str, rows: Sequence[HistoryRow]) -> _History:
-    links = tuple(decode_link(row.link) for row in rows)
-    events = tuple(map(_event, rows))
-    steps = read_chain(
-        (one.event, link.time, one.party) for one, link in zip(events, links, strict=True)
-    )
-    first = rows[0]
-    entry = MapEntry(first.count, first.head, first.root, first.index)
-    return _History(uri, entry, links, events, tuple(steps))
-
-
-def _event(row: HistoryRow) -> _Event:
-    # The bytes are canonical since capture (fsck proves it): no need to judge them at each reading.
-    document = json.loads(row.event)
-    event = Event(document, row.event, row.hash, subjects_of(document), row.event_time)
-    concealing = b'"prov:_sd":' in row.event
-    return _Event((row.upload_id, row.leaf), event, row.party, "proof" in document, concealing)
-
-
 def _bundle(
-    one: _Event,
+    one: StoredEvent,
     sealed: _SealTree | None,
     numbers: Mapping[int, int],
     disclosures: tuple[str, ...],

@@ -145,7 +145,7 @@ def recover(
     if publication is not None:
         _require_column(statements[PUBLISHED], publication.size)
     for statement in statements.values():
-        _require_not_ahead(signed, statement)
+        require_not_ahead(signed, statement)
     try:
         _require_nothing_beyond(store, state.size, str(signed))
         return _rebuild(connection, store, state, statements)
@@ -315,7 +315,8 @@ def _require_column(statement: Statement, size: int) -> None:
         raise SequencerRefusalError(str(statement), f"the column beside it says size {size}")
 
 
-def _require_not_ahead(signed: Statement, other: Statement) -> None:
+def require_not_ahead(signed: Statement, other: Statement) -> None:
+    """Raise SequencerRefusalError where `other` is larger, or of the same size and another root."""
     if other.checkpoint.size > signed.checkpoint.size:
         raise SequencerRefusalError(str(signed), str(other))
     same_size = other.checkpoint.size == signed.checkpoint.size

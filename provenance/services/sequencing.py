@@ -12,9 +12,10 @@ durable writes, and what a crash after each leaves:
    the pages of the map on which these lie.
 2. Work out (:mod:`provenance.services.growth`): entries, map, map head, root; sign the checkpoint.
    Nothing is written yet; a crash loses nothing but work.
-3. **Commit**, one transaction: the lease is renewed (token), `log_state` moves from exactly the old
-   state to the new, the uploads get their indexes. From here on the batch is part of the log. A
-   crash leaves a signed state that nobody has seen and everything that is needed to publish it.
+3. **Commit**, one transaction: the lease is renewed (token), the copy beside the keys is not ahead,
+   `log_state` moves from exactly the old state to the new, the uploads get their indexes. From here
+   on the batch is part of the log. A crash leaves a signed state that nobody has seen and
+   everything that is needed to publish it.
 4. The copy beside the keys (`storage.tiles.LastSigned`). Before any step that lets the checkpoint
    out, so that whatever readers may have seen is never forgotten with the database; after the
    commit, so that it never claims what was not committed.
@@ -72,7 +73,14 @@ from provenance.services.forks import ForkWatch, require_whole
 from provenance.services.growth import Growth, Position, decode_upload, grow
 from provenance.services.lookout import Oversight
 from provenance.services.observing import SILENT, Observer
-from provenance.services.recovery import SequencerRefusalError, recover
+from provenance.services.recovery import (
+    LAST_SIGNED,
+    SIGNED,
+    SequencerRefusalError,
+    read_statement,
+    recover,
+    require_not_ahead,
+)
 from provenance.services.tenure import LeaseClock, Tenure
 from provenance.services.witnessing import (
     MOST_AHEAD_S,
@@ -428,10 +436,25 @@ class Sequencer:
                 ignored=after.ignored,
                 fence=self._renew(connection).token,
             )
+            if old is not None:
+                self._require_alone(old)
             log.commit_state(connection, old, new)
             log.assign_indexes(connection, growth.indexes)
         self._last_signed.write(note)
         return self._publish(new, growth, keymap)
+
+    def _require_alone(self, old: LogState) -> None:
+        """Raise SequencerRefusalError if this machine has signed more than the state before us.
+
+        Under the lease nobody else grows this log in this database; who did it in another one (a
+        copy that was left running when the log moved) shares no lease with us, only the keys.
+        """
+        held = self._last_signed.read()
+        if held is not None:
+            require_not_ahead(
+                read_statement(SIGNED, old.note, self._log_verifiers, self.origin),
+                read_statement(LAST_SIGNED, held, self._log_verifiers, self.origin),
+            )
 
     def _publish(self, state: LogState, growth: Growth, keymap: PageMap) -> Published:
         """Steps 5 to 7, by the same code after a commit and after a crash."""
@@ -582,7 +605,11 @@ class Sequencer:
     def _look_around(self, publication: Publication | None) -> None:
         """Step 0. Raises SequencerRefusalError, and QuorumError while too few have answered."""
         silent = self._others.look_around(self._propose_published(publication), self._seconds)
-        heard = {w.name for w in self._policy.witnesses if f"witness {w.name}" not in silent}
+        heard = self._near(publication) | {
+            feeder.name
+            for feeder in self._witnesses.feeders
+            if f"witness {feeder.name}" not in silent
+        }
         if self._is_waiting and silent and not self._policy.is_satisfied(heard):
             raise QuorumError(
                 "nothing is signed before a quorum of witnesses has said what it holds of this "
@@ -590,6 +617,17 @@ class Sequencer:
             )
         if not self._hold_lease():
             raise LeaseLostError("the lease was lost while others were asked what they hold")
+
+    def _near(self, publication: Publication | None) -> set[str]:
+        """The policy names of the cosigners at hand, which remember nothing that we do not.
+
+        A witness that is neither at hand nor has a URL is never heard: it may hold anything. Before
+        the first publication nobody has cosigned anything, as far as this log's database knows.
+        """
+        if publication is None:
+            far = {feeder.name for feeder in self._witnesses.feeders}
+            return {witness.name for witness in self._policy.witnesses} - far
+        return self._names(self._cosign_here(parse_note(publication.note)))
 
     def _sign_more(self, note: Note) -> Note:
         """The note with the lines of signers that came after it was first signed.

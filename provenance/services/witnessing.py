@@ -18,7 +18,7 @@ monitoring path is then fetched; whether that is evidence, and of what, is decid
 
 Left to others: bytes on the wire (`merkle.witness`), HTTP (an injected transport), when to publish
 (`provenance.services.sequencing`). Times of cosignatures are the witnesses' own; one from the
-future is dropped, because readers would refuse the whole checkpoint for it.
+future, or from long ago, is dropped: readers would refuse the whole checkpoint for it.
 
 Sources: https://c2sp.org/tlog-witness, https://c2sp.org/tlog-cosignature.
 """
@@ -46,6 +46,9 @@ MAX_LINES: Final = 16
 """Signature lines that are read of one answer (docs: one is needed)."""
 MOST_AHEAD_S: Final = 60
 """Below the 300 s that verifiers allow (docs/formats.md step 10), above what clocks differ by."""
+MOST_BEHIND_S: Final = 3_600
+"""A checkpoint is as old as its quorum's times, so a line from long ago must not be counted for it
+in the place of another's: readers refuse what is a day old."""
 
 _FIRST_PAUSE_S: Final = 0.25
 _LONGEST_PAUSE_S: Final = 30.0
@@ -223,7 +226,8 @@ class Feeder:
         if not self._verifier.verify(note.text.encode(), line.signature):
             return False
         # 0 states no time at all (tlog-cosignature), and one from the future stops readers.
-        return 0 < time_of(line) <= self._clock() // 1000 + MOST_AHEAD_S
+        now, seconds = self._clock() // 1000, time_of(line)
+        return seconds > 0 and now - MOST_BEHIND_S <= seconds <= now + MOST_AHEAD_S
 
 
 def time_of(line: NoteSignature) -> int:

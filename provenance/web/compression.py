@@ -53,10 +53,13 @@ class _Compressor:
         if not self._is_worth_it(response):
             return response
         static = request.endpoint == "static"
+        # The file behind the body, which is read here or not at all. It is closed here too: a
+        # server whose client went away need not come to closing what we answered.
+        close = getattr(response.response, "close", None)
         response.direct_passthrough = False
         body = self._static(response) if static else gzip.compress(response.get_data(), 5, mtime=0)
-        if close := getattr(response.response, "close", None):
-            close()  # the file behind the body that is not sent
+        if close is not None:
+            close()
         response.set_data(body)
         response.headers["Content-Encoding"] = "gzip"
         etag, weak = response.get_etag()

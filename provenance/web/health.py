@@ -59,18 +59,27 @@ def show_readiness() -> Response:
             "The published checkpoint is too old for readers.",
             expected=f"at most {MAX_AGE_SECONDS} seconds",
             found=f"{age} seconds",
-            remedy="Start the sequencer; `provenance serve` runs one.",
+            remedy="Start the sequencer; `provenance serve` runs one, and its log names the "
+            "witnesses that do not answer.",
         )
     return answer(ReadinessSchema(), {"status": "ready", "size": size, "ageSeconds": age})
 
 
 def _age(note: bytes) -> int:
-    """Seconds since the newest cosignature of the checkpoint, by our own clock."""
-    times = []
+    """Seconds since the checkpoint's time by our own clock: the time that readers go by, which is
+    its quorum's (docs/formats.md step 10), and not that of our clock's fresh line beside old ones.
+
+    Where the quorum is still to come, or none is asked for, the newest line's.
+    """
+    policy, times = platform().policy, {"": 0}
     for line in parse_note(note).signatures:
+        witness = policy.witness_of(line)
+        if witness is None:
+            continue  # the log's own line
         try:
-            times.append(decode_cosignature(line.signature).seconds)
+            seconds = decode_cosignature(line.signature).seconds
         except MerkleError:
-            continue  # the log's own line, or a kind that carries no time
-    newest = max(times, default=0)
-    return max(0, platform().clock() // 1000 - newest)
+            continue  # a kind that carries no time
+        times[witness.name] = max(seconds, times.get(witness.name, 0))
+    as_of = policy.latest_time(times) or max(times.values())
+    return max(0, platform().clock() // 1000 - as_of)

@@ -19,6 +19,8 @@ from typing import Any
 import pytest
 from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
 
+from tests.support.missing import missing
+
 STATIC = Path(__file__).resolve().parents[2] / "static"
 NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 ARGUMENTS = [
@@ -44,15 +46,12 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 def _find_browser() -> str:
     named = os.environ.get("CHROMIUM")
     found = shutil.which(named) if named else next(filter(None, map(shutil.which, NAMES)), None)
-    if found:
-        return found
-    message = (
-        f"no browser: expected CHROMIUM or one of {', '.join(NAMES)} on PATH, found "
-        f"{named or 'none of them'}; Debian: apt install chromium"
-    )
-    if os.environ.get("CI"):
-        pytest.fail(message)
-    pytest.skip(message)
+    if not found:
+        missing(
+            f"no browser: expected CHROMIUM or one of {', '.join(NAMES)} on PATH, found "
+            f"{named or 'none of them'}; Debian: apt install chromium"
+        )
+    return found
 
 
 @pytest.fixture(scope="session")

@@ -12,6 +12,7 @@ from playwright.sync_api import Browser, BrowserContext, Page, Route, expect
 from werkzeug.serving import make_server
 
 from tests.browser.conftest import needs_noble
+from tests.support.served import answered_whole
 from tests.web.odd import LONG_STORY, ODD, tell_odd_story
 from tests.web.site import Site
 
@@ -27,7 +28,7 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     site = Site.make(tmp_path_factory.mktemp("served"))
     assert site.tell_story().endswith(CAN)
     tell_odd_story(site)
-    server = make_server("127.0.0.1", 0, site.app, threaded=True)
+    server = make_server("127.0.0.1", 0, answered_whole(site.app), threaded=True)
     thread = threading.Thread(target=server.serve_forever)
     thread.start()
     yield f"http://127.0.0.1:{server.server_port}"

@@ -16,6 +16,7 @@ from merkle.checkpoint import Checkpoint
 from merkle.note import sign_note
 from provenance.crypto.signing import NoteSigner, PrivateKey
 from tests.browser.test_passport_page import CAN, PHONE, look, title
+from tests.support.served import answered_whole
 from tests.web.site import Site
 
 ABSENT = "/01/09521234543213"
@@ -32,7 +33,7 @@ def site(tmp_path: Path) -> Iterator[Site]:
 
 @pytest.fixture
 def page(site: Site, browser: Browser) -> Iterator[Page]:
-    server = make_server("127.0.0.1", 0, site.app, threaded=True)
+    server = make_server("127.0.0.1", 0, answered_whole(site.app), threaded=True)
     thread = threading.Thread(target=server.serve_forever)
     thread.start()
     context = browser.new_context(

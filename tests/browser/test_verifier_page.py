@@ -265,6 +265,17 @@ def test_anchors_and_warnings_about_the_log_are_shown(opened: Open, file: str) -
         expect(said).to_have_count(0)
 
 
+def test_a_log_key_that_was_passed_on_is_said_in_words(opened: Open) -> None:
+    case = case_where(file="log-key-succeeded.json")
+    page = opened(case["now"])
+    trust(page)
+    show(page, case)
+    expect(page.locator(".verdict h2")).to_have_text("Record verified")
+    expect(page.locator("#result")).to_contain_text(
+        "The log has a new key, and its old key, the one that you trust, signed for it"
+    )
+
+
 def test_chinese_by_the_browsers_language_and_by_the_switch(opened: Open) -> None:
     case = case_where(record="verified")
     page = opened(case["now"], locale="zh-CN")

@@ -22,9 +22,9 @@ from collections import Counter
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
-from typing import Any, NoReturn
+from typing import Any
 
-import pytest
+from tests.support.missing import missing
 
 CALLS = (
     "openat",
@@ -81,13 +81,6 @@ def require_strace() -> str:
     if found is None:
         missing("strace is missing; on Debian: apt install strace (make test does it as root)")
     return found
-
-
-def missing(what: str) -> NoReturn:
-    """Something that only some machines have: skipped with these words, and a failure in CI."""
-    if os.environ.get("CI"):
-        pytest.fail(what)
-    pytest.skip(what)
 
 
 class Warmed:

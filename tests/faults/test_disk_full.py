@@ -23,7 +23,7 @@ from provenance.client.errors import UnreachableError
 from provenance.client.sealing import SealedBatch, Signer
 from tests.faults.installation import install, sealed
 from tests.faults.running import Load, Running, losses, quick, running
-from tests.faults.system_calls import missing
+from tests.support.missing import missing
 from tests.support.processes import until
 from tests.support.tried import Tried
 

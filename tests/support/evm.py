@@ -5,7 +5,6 @@ Where npm's packages are not installed the tests are skipped with that reason; i
 
 from __future__ import annotations
 
-import os
 import socket
 import subprocess
 import time
@@ -14,9 +13,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-import pytest
-
 from provenance.client.evm import EvmNode
+from tests.support.missing import missing
 
 ROOT = Path(__file__).resolve().parents[2]
 CHAIN = 31_337
@@ -54,10 +52,7 @@ def serving_chain() -> Iterator[Chain]:
     """A fresh chain until the block ends."""
     anvil = find_anvil()
     if anvil is None:
-        words = "no EVM node: npm's development packages are not installed (make setup-test)"
-        if os.environ.get("CI"):
-            pytest.fail(words)
-        pytest.skip(words)
+        missing("no EVM node: npm's development packages are not installed (make setup-test)")
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]

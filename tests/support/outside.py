@@ -8,14 +8,13 @@ own and sees nothing but files and addresses: none is imported here.
 from __future__ import annotations
 
 import json
-import os
 import subprocess
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import pytest
+from tests.support.missing import missing
 
 ROOT = Path(__file__).resolve().parents[2]
 HOME = ROOT / ".outside"
@@ -103,14 +102,13 @@ def run(*command: str | Path, given: str = "") -> subprocess.CompletedProcess[st
 
 def installed() -> Outside:
     """The tools, or the end of the test: skipped where they could not be had, failed with CI."""
-    missing = [name for name in PROGRAMS if not (HOME / "bin" / name).exists()]
-    missing += [name for name in SCRIPTS if not (HOME / "venv" / "bin" / name).exists()]
-    if not missing:
-        return Outside()
-    reason = f"software of others is not set up ({', '.join(missing)}): make setup-test says why"
-    if os.environ.get("CI"):
-        pytest.fail(reason)
-    pytest.skip(reason)
+    lacking = [name for name in PROGRAMS if not (HOME / "bin" / name).exists()]
+    lacking += [name for name in SCRIPTS if not (HOME / "venv" / "bin" / name).exists()]
+    if lacking:
+        missing(
+            f"software of others is not set up ({', '.join(lacking)}): make setup-test says why"
+        )
+    return Outside()
 
 
 @dataclass

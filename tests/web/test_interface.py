@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import json
 import threading
+from dataclasses import replace
 from typing import Any
 
 import jsonschema
@@ -13,8 +14,9 @@ import pytest
 from merkle.checkpoint import parse_checkpoint
 from merkle.hashing import leaf_hash
 from merkle.note import parse_note
-from merkle.policy import Policy
+from merkle.policy import Group, Policy, Witness
 from merkle.tiles import addresses_for, decode_bundle, entries_path
+from provenance.crypto.signing import Cosigner
 from provenance.domain.chain import decode_link
 from provenance.domain.delta import decode_delta, delta_path
 from provenance.domain.ledger import MapHead, decode_entry
@@ -22,7 +24,7 @@ from provenance.domain.seal_line import decode_seal_line
 from provenance.verify import verify_bundle
 from provenance.web.description import OPERATIONS
 from provenance.web.headers import CONTENT_SECURITY_POLICY
-from tests.support.builders import item_event, item_uri
+from tests.support.builders import item_event, item_uri, make_key
 from tests.web.problems import check_problem
 from tests.web.site import NDJSON, Site, body_of
 
@@ -362,6 +364,36 @@ class TestFailures:
         later = site.platform.clock() + 2 * 86_400_000
         monkeypatch.setattr(site.platform, "clock", lambda: later)
         check_problem(site.client.get("/readyz"), 503, "checkpoint-stale")
+
+    @pytest.mark.parametrize(("hours", "ready"), [(25, False), (23, True), (None, True)])
+    def test_it_is_as_old_as_its_quorum_says(
+        self, told: Told, monkeypatch: pytest.MonkeyPatch, hours: int | None, ready: bool
+    ) -> None:
+        """Our own clock's line is fresh at each refresh, whoever else has been away for days."""
+        site, _ = told
+        size, note = site.platform.prover.published()
+        far = Cosigner("far.example", make_key("far"))
+        policy = site.platform.policy
+        clock = policy.witnesses[0].name
+        asking = replace(
+            policy,
+            witnesses=(*policy.witnesses, Witness("far", far.vkey)),
+            groups=(Group("both", 2, (clock, "far")),),
+            quorum="both",
+        )
+        signed = parse_note(note)
+        lines = []  # None: the quorum is still to come
+        if hours is not None:
+            seconds = site.platform.clock() // 1000 - 3600 * hours
+            lines.append(far.cosign(signed.text.encode(), seconds))
+        shown = signed.with_signatures(lines).format()
+        monkeypatch.setattr(site.platform, "policy", asking)
+        monkeypatch.setattr(site.platform.prover, "published", lambda: (size, shown))
+        answer = site.client.get("/readyz")
+        if ready:
+            assert answer.status_code == 200
+        else:
+            check_problem(answer, 503, "checkpoint-stale")
 
 
 class TestHeaders:

@@ -26,6 +26,7 @@ from provenance.client.evm import (
 )
 from provenance.domain.anchoring import AnchorError, AnchorSupersededError
 from tests.support.evm import CHAIN, SECRET, STRANGER, Chain, serving_chain
+from tests.support.missing import missing
 
 ROOT = Path(__file__).resolve().parents[3]
 ARTIFACT = ROOT / "provenance/client/checkpoint_anchor.json"
@@ -54,7 +55,7 @@ def anchor_in(
 
 def test_the_committed_bytecode_is_that_of_the_source() -> None:
     if shutil.which("node") is None or not (ROOT / "node_modules/solc").exists():
-        pytest.skip("no compiler: npm's development packages are not installed (make setup-test)")
+        missing("no compiler: npm's development packages are not installed (make setup-test)")
     compiled = subprocess.run(
         ["node", "scripts/compile_contract.mjs", "--print"],
         cwd=ROOT,
@@ -122,6 +123,19 @@ def test_a_smaller_checkpoint_is_given_up_and_another_root_is_an_alarm(
         anchor.request(text_of(9, fill=2))
     assert anchor.request(text_of(3, origin="log.example/2")) is None  # another log begins anew
     assert anchor.poll(text_of(3, origin="log.example/2")) is not None
+
+
+def test_a_contract_that_holds_what_it_never_announced_confirms_nothing(
+    chain: Chain, contract: str
+) -> None:
+    anchor_in(chain, contract).request(text_of(5))
+    # The first member of mapping slot 0 under this origin: its root, exchanged behind the event.
+    slot = Web3.keccak(sha256(b"log.example/1").digest() + bytes(32))
+    chain.node.web3.provider.make_request(
+        "anvil_setStorageAt", [contract, "0x" + slot.hex().removeprefix("0x"), "0x" + "02" * 32]
+    )
+    with pytest.raises(AnchorError, match="whose event is of something else"):
+        anchor_in(chain, contract).poll(text_of(5, fill=2))
 
 
 @pytest.mark.parametrize(
@@ -192,7 +206,7 @@ def test_a_node_that_is_away_is_an_error() -> None:
 
 def test_without_web3_the_remedy_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "web3", None)
-    with pytest.raises(AnchorError, match=r"pip install 'provenance\[evm\]'"):
+    with pytest.raises(AnchorError, match=r"checkout, .venv/bin/pip install -e '.\[evm\]'"):
         EvmNode("http://127.0.0.1:9", CHAIN).verify(
             text_of(5), {"chain": CHAIN, "transaction": "0x"}
         )

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import socket
+import threading
 import time
 from base64 import b64decode
 from collections.abc import Iterator
@@ -78,6 +80,35 @@ def test_any_flipped_bit_of_what_is_signed_is_refused(
     assert not {*range(moment, moment + 15), *range(digest_place, digest_place + 32)} & {*passed}
     assert not {*range(len(token) - 60, len(token))} & {*passed}
     assert len(passed) < len(token) // 20, passed
+
+
+def test_an_answer_that_trickles_in_meets_its_deadline(authority: Authority) -> None:
+    """Each byte comes within the time-out; all of them together do not."""
+    done = threading.Event()
+    with socket.create_server(("127.0.0.1", 0)) as server:
+
+        def drip() -> None:
+            connection, _ = server.accept()
+            with connection:
+                connection.recv(4096)
+                connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 50\r\n\r\n")
+                for _ in range(50):
+                    if done.wait(0.1):
+                        return
+                    connection.sendall(b"x")
+
+        thread = threading.Thread(target=drip)
+        thread.start()
+        url = f"http://127.0.0.1:{server.getsockname()[1]}/"
+        slow = TimestampAuthority(url, load_roots(authority.roots), timeout_ms=500)
+        started = time.monotonic()
+        try:
+            with pytest.raises(AnchorError, match=r"not whole after 0\.5 seconds"):
+                slow.request(TEXT)
+            assert time.monotonic() - started < 3
+        finally:
+            done.set()
+            thread.join()
 
 
 def test_an_authority_under_another_root_is_not_believed(

@@ -21,11 +21,17 @@ from provenance.services.anchoring import Anchoring
 from provenance.storage.anchors import list_newest
 from provenance.verify import verify_bundle
 from tests.support.authority import serving_authority
-from tests.support.builders import item_event
+from tests.support.builders import item_event, item_uri
 from tests.support.evm import SECRET, serving_chain
 from tests.web.site import Site
 
 INTERVAL_MS = 10_000
+IN_A_BLOCK = {
+    "chain": 1,
+    "contract": "0x" + "1" * 40,
+    "transaction": "0x" + "2" * 64,
+    "block": 7,
+}
 
 
 class Party:
@@ -105,6 +111,33 @@ def test_the_newest_checkpoint_is_asked_for_once_until_time_and_log_have_moved(s
     assert party.asked == [first, second, third]
 
 
+@pytest.mark.parametrize(
+    ("kind", "answer", "reason"),
+    [
+        ("rfc3161", Confirmed(2**50 * 1000, {"token": "AA=="}), "cannot stand in a passport"),
+        ("rfc3161", Confirmed(2**70, {"token": "AA=="}), "cannot stand in a passport"),
+        ("rfc3161", Confirmed(1_700_000_000_000, {"token": "AA"}), "base64"),
+        ("evm", Confirmed(1_700_000_000_000, IN_A_BLOCK | {"block": 2**60}), "block: expected"),
+        (
+            "evm",
+            Confirmed(1_700_000_000_000, IN_A_BLOCK | {"contract": "0x"}),
+            "contract: expected",
+        ),
+    ],
+)
+def test_an_answer_that_readers_could_not_read_is_never_in_a_passport(
+    site: Site, caplog: pytest.LogCaptureFixture, kind: str, answer: Confirmed, reason: str
+) -> None:
+    party = Party()
+    party.kind, party.answer = kind, answer
+    size = grow(site, 0)
+    anchoring(site, party, clock=Clock()).run_once()
+    assert states(site) == [(size, False)]
+    assert reason in caplog.text
+    assert "round failed" not in caplog.text
+    assert "anchors" not in site.platform.prover.passport(item_uri(0))
+
+
 def test_a_pending_anchor_is_asked_after_and_never_shown_as_confirmed(site: Site) -> None:
     party, clock = Party(), Clock()
     answer, party.answer = party.answer, None
@@ -130,7 +163,7 @@ def test_a_pending_anchor_is_asked_after_and_never_shown_as_confirmed(site: Site
 
 def test_failures_are_logged_and_tried_again(site: Site, caplog: pytest.LogCaptureFixture) -> None:
     party, other, clock = Party(), Party(), Clock()
-    other.kind = "evm"
+    other.kind, other.answer = "evm", Confirmed(1_700_000_000_000, IN_A_BLOCK)
     answer, party.answer = party.answer, AnchorError("the authority is away")
     service = anchoring(site, party, other, clock=clock)
     service.run_once()

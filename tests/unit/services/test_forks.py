@@ -241,6 +241,27 @@ def test_a_sighting_of_what_the_log_becomes_is_settled(ledger: Ledger, watch: Fo
     require(ledger)
 
 
+def test_a_sighting_under_a_key_that_has_retired_holds_nobody_up(
+    ledger: Ledger, watch: ForkWatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    wanted = size(ledger) + 4
+    real = sign(wanted, bytes(32))
+    with ledger.database.write() as connection:
+        forks.add_sighting(
+            connection, leaf_hash(real), forks.Sighting(wanted, real, "witness blue", 1)
+        )
+    _grow_without_looking(ledger, wanted)
+    successor = NoteSigner(ORIGIN, make_key("the next key of the log"))
+    later = ForkWatch(
+        ledger.database, ledger.tiles, [note_verifier(successor.vkey)], ORIGIN, ledger.clock
+    )
+    later.settle()
+    assert f"witness blue showed of size {wanted} is not compared" in caplog.text
+    require(ledger)
+    watch.settle()  # the key that signed it is still known here
+    assert [one.source for one in stored(ledger)] == ["witness blue"]
+
+
 def test_two_larger_ones_that_disagree_are_evidence_at_once(
     ledger: Ledger, watch: ForkWatch
 ) -> None:

@@ -19,8 +19,9 @@ from provenance.domain.log_source import (
     LogUnreachableError,
 )
 from provenance.domain.map_replay import MapPosition, MapRefusedError
-from provenance.services.map_following import MapFollower, NotYetError
+from provenance.services.map_following import MOST_WAITING, MapFollower, NotYetError
 from provenance.services.witness import MapUncheckedError, ProofRefusedError, SizeConflictError
+from provenance.web.witness import SLOTS
 from tests.support.maplog import MapLog, wrong_root
 from tests.support.tilelog import FileServer, TileLog, serving_files, status
 from tests.support.witnesses import Desk, open_desk
@@ -267,6 +268,37 @@ def eventually(desk: Desk, log: MapLog) -> None:
             continue
         return
     pytest.fail("the check never ended")
+
+
+def test_one_logs_check_does_not_keep_every_request_waiting(tmp_path: Path, log: MapLog) -> None:
+    gate = Gate(log, heads(log)[-2])
+    desk = open_desk(tmp_path, log, kind="map", source=lambda _: gate, patience_seconds=60)
+    over: list[str] = []
+    news = threading.Condition()
+
+    def ask() -> None:
+        try:
+            desk.follow(log)
+            outcome = "cosigned"
+        except (NotYetError, SizeConflictError) as error:  # one of those who waited was quicker
+            outcome = type(error).__name__
+        with news:
+            over.append(outcome)
+            news.notify_all()
+
+    threads = [threading.Thread(target=ask) for _ in range(SLOTS)]
+    for thread in threads:
+        thread.start()
+    try:
+        with news:
+            assert news.wait_for(lambda: len(over) == SLOTS - MOST_WAITING, 10)
+            assert set(over) == {"NotYetError"}
+    finally:
+        gate.open.set()
+        for thread in threads:
+            thread.join(30)
+    assert "cosigned" in over
+    assert len(over) == SLOTS
 
 
 def test_progress_survives_a_restart(tmp_path: Path, log: MapLog) -> None:

@@ -292,7 +292,7 @@ def test_a_history_too_long_for_any_bundle_is_not_even_read(
     prover = Prover(ledger.database, ledger.tiles, ORIGIN)
     assert judge(ledger, prover.passport(item_uri(2))).record == "verified"
     monkeypatch.setattr(
-        "provenance.services.proving.read_histories", lambda *_: pytest.fail("was read")
+        "provenance.services.histories.read_histories", lambda *_: pytest.fail("was read")
     )
     with pytest.raises(TooLargeError) as refused:
         prover.passport(item_uri(1))

@@ -14,11 +14,11 @@ from pathlib import Path
 import pytest
 from sqlalchemy import delete
 
-from merkle.checkpoint import parse_checkpoint
+from merkle.checkpoint import Checkpoint, parse_checkpoint
 from merkle.errors import NoteSignatureError
 from merkle.hashing import EMPTY_ROOT, leaf_hash
 from merkle.keymap import KeyMap
-from merkle.note import Note, NoteSignature, open_note
+from merkle.note import Note, NoteSignature, open_note, sign_note
 from merkle.pagemap import PageMap, pages_of
 from merkle.policy import Log, Policy, Witness
 from merkle.tiles import (
@@ -661,6 +661,33 @@ def _wait_until_covered(ledger: Ledger, upload: int) -> None:
                 return
         time.sleep(0.01)
     pytest.fail(f"upload {upload} was not published")
+
+
+@pytest.mark.parametrize("more", [0, 3])
+def test_a_copy_of_the_log_in_another_database_does_not_sign_beside_this_one(
+    ledger: Ledger, more: int
+) -> None:
+    """Left running when the log moved: each holds the lease of its own database, and one key."""
+    sequencer = ledger.sequencer()
+    sequencer.start()
+    ledger.accept("a")
+    assert sequencer.run_once() is not None
+    size = ledger_size(ledger)
+    elsewhere = Checkpoint(ORIGIN, size + more, bytes(32))
+    ledger.last_signed.write(sign_note(elsewhere.format(), [SIGNER]))
+    ledger.accept("b")
+    with pytest.raises(SequencerRefusalError, match=f"beside the keys says size {size + more}"):
+        sequencer.run_once()
+    assert ledger_size(ledger) == size
+    held = open_note(ledger.last_signed.read() or b"", [note_verifier(SIGNER.vkey)])
+    assert parse_checkpoint(held.text) == elsewhere
+
+
+def ledger_size(ledger: Ledger) -> int:
+    with ledger.database.read() as connection:
+        state = log.read_state(connection)
+    assert state is not None
+    return state.size
 
 
 def test_run_ends_with_a_refusal(ledger: Ledger) -> None:

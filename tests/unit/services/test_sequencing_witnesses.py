@@ -14,8 +14,9 @@ import pytest
 from merkle.checkpoint import Checkpoint, parse_checkpoint
 from merkle.hashing import leaf_hash
 from merkle.note import parse_note, sign_note
-from merkle.policy import Group
+from merkle.policy import Group, Witness
 from merkle.tree import root_of
+from provenance.crypto.signing import Cosigner
 from provenance.domain.fork import parse_fork
 from provenance.services.forks import ForkWatch, LogBehindError, LogForkedError
 from provenance.services.sequencing import QuorumError, Sequencer
@@ -23,7 +24,7 @@ from provenance.services.witnessing import time_of
 from provenance.storage import forks, log
 from provenance.storage.session import Database
 from provenance.verify.forks import verify_fork
-from tests.support.builders import ORIGIN
+from tests.support.builders import ORIGIN, make_key
 from tests.support.clock import FrozenClock
 from tests.support.ledger import COSIGNER, SIGNER, Ledger, make_policy
 from tests.support.overseen import Overseen
@@ -531,6 +532,27 @@ def test_nothing_is_signed_before_a_quorum_has_said_what_it_holds(
     field.of["b"]._show = show  # type: ignore[method-assign]
     assert sequencer.run_once() is not None
     assert len([1 for method, _, _ in field.at["a"].requests if method == "GET"]) == 1
+
+
+def test_a_witness_that_nobody_can_ask_has_said_nothing(ledger: Ledger, stack: ExitStack) -> None:
+    """One of two is enough, and one has no address: the other must speak before we sign again."""
+    ledger.options = replace(ledger.options, witness_wait_ms=500)
+    field = Overseen(ledger, stack, "a")
+    listed = field.policy
+    mute = Witness("mute", Cosigner("mute.example", make_key("mute")).vkey)
+    policy = replace(
+        listed,
+        witnesses=(*listed.witnesses, mute),
+        groups=(Group("enough", 1, ("a", "mute")),),
+    )
+    first = field.sequencer(policy=policy)
+    assert first.run_once() is not None
+    first.release()
+    field.of["a"]._show = lambda _: Reply(503)  # type: ignore[method-assign]
+    ledger.accept("after a restore")
+    with pytest.raises(QuorumError, match=r"nothing is signed before .* from witness a"):
+        field.sequencer("restored", policy).run_once()
+    assert sizes(ledger) == (1, 1)
 
 
 def test_under_upgrade_silent_witnesses_are_a_warning(
