@@ -14,7 +14,6 @@ Without moto the tests are skipped with that reason; in CI they fail.
 from __future__ import annotations
 
 import json
-import os
 import socket
 import subprocess
 import sys
@@ -31,6 +30,7 @@ from typing import Any, Literal
 import pytest
 
 from provenance.storage.s3 import S3TileStore
+from tests.support.missing import missing
 from tests.support.processes import free_port, until
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -105,10 +105,7 @@ def require_moto() -> None:
     """Skips with a reason where it is not installed; fails there in CI."""
     if find_spec("moto") is not None and find_spec("boto3") is not None:
         return
-    words = "no object store: moto is not installed (make setup-test)"
-    if os.environ.get("CI"):
-        pytest.fail(words)
-    pytest.skip(words)
+    missing("no object store: moto is not installed (make setup-test)")
 
 
 @contextmanager

