@@ -8,4 +8,4 @@ from provenance.telemetry import begin
 from provenance.web import create_app
 
 _settings = Settings.load(os.environ)
-app = create_app(Platform.open(_settings, begin(_settings)))
+app = create_app(Platform.open(_settings, begin(_settings, "web")))

@@ -133,6 +133,13 @@ class Settings:
     metrics: str = ""
     """``HOST:PORT`` on which `provenance serve` answers Prometheus (docs/operating.md); empty: no
     metrics. The host is an IP address or ``localhost``, and should not be one of the public's."""
+    log_format: str = "auto"
+    """Form of log lines: ``json``, ``text``, or ``auto``: text on a terminal, else JSON."""
+    log_level: str = "info"
+    """The least that our own code logs: ``debug``, ``info`` (a line for each request),
+    ``warning`` or ``error``."""
+    log_clients: str = "off"
+    """``on``: access lines name the client's address, which is personal data in many places."""
 
     def __post_init__(self) -> None:
         for name, low, high in _RANGES:
@@ -143,8 +150,10 @@ class Settings:
             check_origin(self.origin)
         _check_database(self.database)
         _check_base_url(self.base_url)
-        if self.publication not in {"wait", "upgrade"}:
-            raise _refused("publication", self.publication, "wait or upgrade")
+        for name, words in _WORDS:
+            if getattr(self, name) not in words:
+                expected = f"{', '.join(words[:-1])} or {words[-1]}"
+                raise _refused(name, getattr(self, name), expected)
         for url in self.mirror_urls:
             _check_mirror(url)
         _check_anchors(self)
@@ -242,6 +251,12 @@ _RANGES: Final = (
     ("evm_confirmations", 1, 10_000),
     ("s3_timeout_ms", 100, 60_000),
     ("database_timeout_ms", 100, 60_000),
+)
+_WORDS: Final = (
+    ("publication", ("wait", "upgrade")),
+    ("log_format", ("auto", "json", "text")),
+    ("log_level", ("debug", "info", "warning", "error")),
+    ("log_clients", ("off", "on")),
 )
 
 

@@ -9,6 +9,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -112,7 +113,9 @@ def running(settings: Settings) -> Iterator[subprocess.Popen[bytes]]:
     """`provenance serve` as a process of its own, ready; stopped at the end."""
     data = str(settings.data.absolute())
     command = [sys.executable, "-m", "provenance.cli", "serve", "--data", data]
-    server = spawn(command, environment(settings))
+    # A line for each request would bury what is shown here.
+    quiet = replace(settings, log_level="warning") if settings.log_level == "info" else settings
+    server = spawn(command, environment(quiet))
     try:
         if not wait_until_ready(settings, lambda: server.poll() is not None):
             raise DemoError("the platform did not start; its messages are above")

@@ -8,6 +8,7 @@ it is told to stop (SIGTERM, SIGINT) or when either ends by itself; half a platf
 from __future__ import annotations
 
 import ctypes
+import logging
 import os
 import signal
 import socket
@@ -25,16 +26,21 @@ from typing import IO
 
 import click
 
+from merkle.errors import MerkleError
 from provenance.cli.options import data_option, database_option
-from provenance.cli.output import note, spoken_errors
+from provenance.cli.output import spoken_errors
 from provenance.config import PREFIX, Settings
 from provenance.domain.errors import DomainError
 from provenance.platform import Platform, initialise
 from provenance.services.forks import LogForkedError
+from provenance.services.observing import Observer
+from provenance.storage.errors import StorageError
 from provenance.telemetry import DIRECTORY_VARIABLE, begin
 from provenance.telemetry.listener import Listener
+from provenance.telemetry.logs import configure
 
 ROOT = Path(__file__).resolve().parents[2]
+_LOGGER = logging.getLogger("provenance.serve")
 _STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT)
 _STOP_SECONDS = 30
 _WATCH_SECONDS = 0.2
@@ -76,6 +82,7 @@ def serve(
         base_url=base_url,
     )
     require_free_address(settings)
+    configure(settings, "serve")
     initialise(settings)
     sys.exit(Supervisor(settings).run())
 
@@ -84,13 +91,22 @@ def serve(
 @spoken_errors
 def sequence() -> None:
     """The sequencer's process, as `serve` starts it (settings from the environment)."""
+    settings = Settings.load(os.environ)
+    observer = begin(settings, "sequencer")
+    try:
+        _sequence(settings, observer)
+    except (DomainError, MerkleError, StorageError, OSError) as error:
+        _LOGGER.critical("the sequencer ends: %s", error)
+        sys.exit(1)
+
+
+def _sequence(settings: Settings, observer: Observer) -> None:
     stop = threading.Event()
     # A handler would run inside Event.wait of this very thread and could find its lock taken, so a
     # thread of its own waits for the signals.
     signal.pthread_sigmask(signal.SIG_BLOCK, _STOP_SIGNALS)
     threading.Thread(target=_stop_when_told, args=(stop,), daemon=True).start()
-    settings = Settings.load(os.environ)
-    platform = Platform.open(settings, begin(settings))
+    platform = Platform.open(settings, observer)
     if platform.anchor_kinds:
         # Made here, so that certificates or a key that cannot be read are said at the start; a
         # thread of its own, so that a slow third party holds up no publication.
@@ -100,7 +116,7 @@ def sequence() -> None:
         platform.sequencer.run(stop)
     except LogForkedError as error:
         # Nothing is signed any more, but readers must be told: the web workers go on.
-        note(f"the log has stopped for good: {error}")
+        _LOGGER.critical("the log has stopped for good: %s", error)
         stop.wait()
     finally:
         platform.close()
@@ -166,7 +182,9 @@ class Supervisor:
         while not self._told_to_stop:
             for name, child in self._children.items():
                 if child.poll() is not None:
-                    note(f"the {name} process ended with status {child.returncode}; stopping")
+                    _LOGGER.error(
+                        "the %s process ended with status %d; stopping", name, child.returncode
+                    )
                     return 1
             time.sleep(_WATCH_SECONDS)
         return 0
@@ -180,15 +198,21 @@ class Supervisor:
             try:
                 child.wait(max(0.1, deadline - time.monotonic()))
             except subprocess.TimeoutExpired:
-                note(f"the {name} process did not stop within {_STOP_SECONDS} s; ending it")
+                _LOGGER.warning(
+                    "the %s process did not stop within %d s; ending it", name, _STOP_SECONDS
+                )
                 child.kill()
                 child.wait()
 
     def _announce(self) -> None:
         if wait_until_ready(self._settings, lambda: self._told_to_stop):
-            note(f"listening on {self._settings.public_url}, data in {self._settings.data}")
+            _LOGGER.info(
+                "listening on %s, data in %s", self._settings.public_url, self._settings.data
+            )
         elif not self._told_to_stop:
-            note(f"not ready after {_START_SECONDS} s: see /readyz and the messages above")
+            _LOGGER.error(
+                "not ready after %d s: see /readyz and the messages above", _START_SECONDS
+            )
 
 
 def gunicorn_command(settings: Settings) -> list[str]:

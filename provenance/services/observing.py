@@ -44,7 +44,8 @@ FAILURES: Final[tuple[Failure, ...]] = ("quorum", "store", "refusal")
 
 @dataclass(frozen=True, slots=True)
 class RequestContext:
-    """The HTTP request that is being answered. `route` is the rule, never the path itself."""
+    """The HTTP request that is being answered. `route` is the rule, never the path itself; a
+    `method` that HTTP does not know is ``other``, for a client could write anything there."""
 
     id: str
     method: str

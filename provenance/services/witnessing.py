@@ -421,7 +421,7 @@ class Witnesses:
                 self._fail(worker, str(error))
             except Exception as error:  # a store that does not answer, or a fault of ours
                 _logger.warning("witness %s", worker.feeder.name, exc_info=error)
-                self._fail(worker, f"witness {worker.feeder.name}: {error}")
+                self._fail(worker, f"witness {worker.feeder.name}: {type(error).__name__}")
             else:
                 self._succeed(worker, proposal.note.text, line)
 

@@ -13,17 +13,20 @@ from typing import Final
 
 from provenance.config import Settings
 from provenance.services.observing import SILENT, Observer
+from provenance.telemetry.logs import configure
 
 DIRECTORY_VARIABLE: Final = "PROMETHEUS_MULTIPROC_DIR"
 """prometheus_client decides by it, when it is imported, whether numbers go into files."""
 
 
-def begin(settings: Settings) -> Observer:
-    """This process's observer, as the settings want it.
+def begin(settings: Settings, process: str) -> Observer:
+    """Arrange this process's log lines; its observer, as the settings want it.
 
+    `process` is its part of the platform: web or sequencer.
     Metrics are counted where somebody collects them: in the children of `provenance serve`, which
     names the directory in the environment.
     """
+    configure(settings, process)
     if settings.metrics and os.environ.get(DIRECTORY_VARIABLE):
         # Imported only where it is used: nobody else pays for it.
         from provenance.telemetry.metrics import Metrics  # noqa: PLC0415

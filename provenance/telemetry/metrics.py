@@ -42,7 +42,6 @@ from provenance.services.standing import Standing
 MOST_CODES: Final = 200
 """Codes of problems that are told apart; docs/problems.md has about half as many."""
 _CODE: Final = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
-_METHODS: Final = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 _OTHER: Final = "other"
 
 _REQUEST_SECONDS: Final = (0.002, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 10, 60)
@@ -142,11 +141,10 @@ class Metrics(Observer):
 
     def answered(self, exchange: Exchange) -> None:
         """Into the histogram of its route, method and status."""
-        method = exchange.method if exchange.method in _METHODS else _OTHER
-        key = (exchange.route, method, exchange.status)
+        key = (exchange.route, exchange.method, exchange.status)
         histogram = self._answers.get(key)
         if histogram is None:
-            histogram = self._requests.labels(exchange.route, method, str(exchange.status))
+            histogram = self._requests.labels(exchange.route, exchange.method, str(exchange.status))
             self._answers[key] = histogram
         histogram.observe(exchange.seconds)
         if exchange.body_bytes:

@@ -38,7 +38,7 @@ def show_readiness() -> Response:
     except Refusal:
         raise
     except Exception as error:
-        problems.LOGGER.warning("not ready: %s", error, exc_info=error)
+        problems.LOGGER.warning("not ready", exc_info=error)
         raise UnavailableError(
             "store-unavailable",
             "The store does not answer.",

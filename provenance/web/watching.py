@@ -29,6 +29,7 @@ ACCESS: Final = logging.getLogger("provenance.access")
 UNMATCHED: Final = "unmatched"
 """The route of what no route takes."""
 
+_METHODS: Final = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 _GIVEN_ID: Final = re.compile(
     r"[0-9a-f]{16,64}|[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}", re.I
 )
@@ -61,7 +62,7 @@ def _begin() -> None:
     traceparent = request.headers.get("Traceparent")
     context = RequestContext(
         request_id(request.headers.get("X-Request-Id"), traceparent),
-        request.method,
+        request.method if request.method in _METHODS else "other",
         UNMATCHED if request.url_rule is None else request.url_rule.rule,
     )
     around = ExitStack()

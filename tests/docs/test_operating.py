@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import re
 from pathlib import Path
 
@@ -14,7 +15,11 @@ from provenance.services.observing import (
     OTHER_STEPS,
     SEQUENCER_STEPS,
     UPLOAD_STEPS,
+    Exchange,
+    RequestContext,
+    request_context,
 )
+from provenance.telemetry.logs import fields_of
 from provenance.telemetry.metrics import Metrics, StandingCollector
 from tests.unit.telemetry.test_metrics import STANDING
 
@@ -91,6 +96,22 @@ def test_the_page_lists_the_alerts_of_the_file() -> None:
     assert re.findall(r"^\| `(Provenance\w+)` \|", OPERATING, re.M) == [
         rule["alert"] for rule in RULES
     ]
+
+
+def test_members_of_a_log_line_are_those_of_the_page() -> None:
+    record = logging.LogRecord(
+        "other", logging.ERROR, __file__, 1, "x", None, (ValueError, ValueError(), None)
+    )
+    record.exchange = Exchange("GET", "/", 200, 0.1, 0)
+    record.client = "192.0.2.1"
+    token = request_context.set(RequestContext("0" * 32, "GET", "/"))
+    try:
+        fields = fields_of(record, "web", with_clients=True)
+    finally:
+        request_context.reset(token)
+    table = OPERATING.partition("## Log lines")[2].partition("## ")[0]
+    rows = re.findall(r"^\| ((?:`\w+`(?:, )?)+) \|", table, re.M)
+    assert set(fields) == {name for row in rows for name in re.findall(r"`(\w+)`", row)}
 
 
 def test_codes_in_alerts_are_codes_of_problems() -> None:

@@ -112,6 +112,15 @@ def test_the_observer_is_told_rule_status_and_bytes_and_never_the_path(
     assert recorder.steps.count("+request") == recorder.steps.count("-request") == 4
 
 
+def test_made_up_methods_and_paths_are_told_under_one_name(
+    watched: tuple[Site, Recorder],
+) -> None:
+    site, recorder = watched
+    for number in range(5):
+        site.client.open(f"/nothing/{number}", method=f"X{number}")
+    assert {(e.method, e.route) for e in recorder.exchanges} == {("other", watching.UNMATCHED)}
+
+
 def test_a_body_is_counted_as_it_was_sent_also_without_its_length(
     watched: tuple[Site, Recorder],
 ) -> None:

@@ -104,13 +104,6 @@ def test_a_request_is_counted_by_route_method_and_status(metrics: Metrics) -> No
     assert value(metrics, "http_request_body_bytes_total", route="/api/v1/batches") == 1_400
 
 
-def test_made_up_methods_are_one_label(metrics: Metrics) -> None:
-    for number in range(50):
-        metrics.answered(Exchange(f"X{number}", "/", 405, 0.001, 0))
-    found = labels_of(metrics.registry, "http_request_duration_seconds_count")
-    assert [labels["method"] for labels in found] == ["other"]
-
-
 def test_codes_that_no_source_wrote_are_one_label_and_few_are_told_apart(metrics: Metrics) -> None:
     for code in ("not-json", "not-json", "Möbel", "a" * 65, "x y", ""):
         metrics.refused(code)
