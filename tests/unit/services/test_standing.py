@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 from pathlib import Path
 
@@ -106,9 +107,8 @@ def test_anchors_by_kind_pending_ones_without_an_age(ledger: Ledger, clock: Froz
 
 
 def test_reading_the_queue_never_walks_over_what_is_published(ledger: Ledger) -> None:
-    """On SQLite the plan says which index; one that names none reads the whole table."""
-    if ledger.database.dialect != "sqlite":
-        return  # PostgreSQL chooses by statistics, which a handful of rows has not
+    """The plan names an index; one that names none reads the whole table."""
+    is_sqlite = ledger.database.dialect == "sqlite"
     asked: list[tuple[str, object]] = []
 
     def note(_: object, __: object, statement: str, parameters: object, *___: object) -> None:
@@ -120,7 +120,10 @@ def test_reading_the_queue_never_walks_over_what_is_published(ledger: Ledger) ->
         gauges.read_queue(connection)
         event.remove(connection, "before_cursor_execute", note)
         assert len(asked) == 2
+        if not is_sqlite:  # a handful of rows is read whole, unless that is forbidden
+            connection.exec_driver_sql("SET LOCAL enable_seqscan = off")
         for statement, parameters in asked:
-            rows = connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {statement}", parameters).all()
+            explain = "EXPLAIN QUERY PLAN" if is_sqlite else "EXPLAIN"
+            rows = connection.exec_driver_sql(f"{explain} {statement}", parameters).all()
             plan = " ".join(row[-1] for row in rows)
-            assert "USING INDEX ix_uploads" in plan, plan
+            assert re.search(r"(USING INDEX|Index Scan using|Index Scan on) ix_uploads", plan), plan
