@@ -49,7 +49,9 @@ class Attachment:
 
 
 @dataclass(frozen=True, slots=True)
-class _Line:
+class DisclosureLine:
+    """One line: the event's place, perhaps a subject, and each text with who may read it."""
+
     number: int
     leaf: int
     subject: str | None
@@ -83,11 +85,11 @@ def attach(
 
 
 def _judge(
-    lines: Sequence[_Line],
+    lines: Sequence[DisclosureLine],
     places: Sequence[Place],
     events: Mapping[Place, event_rows.EventRow],
     stored: Mapping[Place, Sequence[DisclosureRow]],
-) -> list[tuple[_Line, DisclosureRow]]:
+) -> list[tuple[DisclosureLine, DisclosureRow]]:
     """Every disclosure as a row, in order, once it is known to belong into its event."""
     texts = {place: [row.text for row in earlier] for place, earlier in stored.items()}
     given = []
@@ -95,19 +97,21 @@ def _judge(
         event = events.get(place)
         if event is None:
             raise _no_leaf(line)
-        wanted = [
-            DisclosureRow(*place, disclosure.digest(text), text, audience)
-            for text, audience in line.texts
-        ]
         # A nested one may lean on one that came earlier.
         known = texts.setdefault(place, [])
-        known += [row.text for row in wanted if row.text not in known]
+        known += [text for text, _ in line.texts if text not in known]
         _require_fit(line, event, known)
-        given += [(line, row) for row in wanted]
+        # Only now: a text that fits nowhere need not be ASCII, and then has no digest.
+        given += [
+            (line, DisclosureRow(*place, disclosure.digest(text), text, audience))
+            for text, audience in line.texts
+        ]
     return given
 
 
-def _store(connection: Connection, given: Sequence[tuple[_Line, DisclosureRow]]) -> Attachment:
+def _store(
+    connection: Connection, given: Sequence[tuple[DisclosureLine, DisclosureRow]]
+) -> Attachment:
     """Insert what is new; refuse another audience for what is there."""
     keys = list(dict.fromkeys((row.upload_id, row.leaf) for _, row in given))
     stored = rows.read_disclosures(connection, keys, roles=None)
@@ -124,7 +128,7 @@ def _store(connection: Connection, given: Sequence[tuple[_Line, DisclosureRow]])
     return Attachment(len(fresh), len(given) - len(fresh))
 
 
-def _read_lines(lines: Iterable[bytes], most: int) -> Iterator[_Line]:
+def _read_lines(lines: Iterable[bytes], most: int) -> Iterator[DisclosureLine]:
     for number, line in enumerate(lines, start=1):
         if number > most:
             raise TooLargeError(
@@ -135,13 +139,18 @@ def _read_lines(lines: Iterable[bytes], most: int) -> Iterator[_Line]:
                 found="one more line",
                 remedy="send one line for each event that has disclosures",
             )
-        yield _read_line(number, line)
+        yield read_disclosure_line(number, line)
 
 
-def _read_line(number: int, line: bytes) -> _Line:
+def read_disclosure_line(number: int, line: bytes) -> DisclosureLine:
+    """The form of one line, its text not yet held against any event.
+
+    Raises MalformedInputError (``disclosures-malformed`` or a code of docs/formats.md section 1)
+    with `number`, which counts lines from 1.
+    """
     try:
         members = read_object(canonical.parse(line), ("leaf", "disclosures"), ("subject",))
-        return _Line(
+        return DisclosureLine(
             number,
             read_integer(members, "leaf", 0, 9_999),
             read_string(members, "subject") if "subject" in members else None,
@@ -185,7 +194,9 @@ def _read_disclosure(position: int, value: Any) -> tuple[str, tuple[str, ...]]:
     return text, tuple(sorted(set(audience)))
 
 
-def _place(connection: Connection, seal_hash: bytes, lines: Sequence[_Line]) -> list[Place]:
+def _place(
+    connection: Connection, seal_hash: bytes, lines: Sequence[DisclosureLine]
+) -> list[Place]:
     """For each line the place of the event that it is about."""
     seal = event_rows.find_seal(connection, seal_hash)
     if seal is not None:
@@ -193,7 +204,7 @@ def _place(connection: Connection, seal_hash: bytes, lines: Sequence[_Line]) -> 
     return [_place_own(connection, seal_hash, line) for line in lines]
 
 
-def _place_own(connection: Connection, event_hash: bytes, line: _Line) -> Place:
+def _place_own(connection: Connection, event_hash: bytes, line: DisclosureLine) -> Place:
     if line.subject is not None and line.leaf == 0:
         subject = find_subjects(connection, [line.subject]).get(line.subject)
         if subject is not None:
@@ -210,7 +221,7 @@ def _place_own(connection: Connection, event_hash: bytes, line: _Line) -> Place:
     )
 
 
-def _require_fit(line: _Line, event: event_rows.EventRow, texts: Sequence[str]) -> None:
+def _require_fit(line: DisclosureLine, event: event_rows.EventRow, texts: Sequence[str]) -> None:
     try:
         disclosure.apply(canonical.parse(event.canonical), texts)
     except DomainError as error:
@@ -225,7 +236,9 @@ def _require_fit(line: _Line, event: event_rows.EventRow, texts: Sequence[str]) 
         ) from error
 
 
-def _other_audience(line: _Line, stored: DisclosureRow, given: DisclosureRow) -> ConflictError:
+def _other_audience(
+    line: DisclosureLine, stored: DisclosureRow, given: DisclosureRow
+) -> ConflictError:
     return ConflictError(
         "disclosure-known",
         "this disclosure is there already, for another audience",
@@ -236,7 +249,7 @@ def _other_audience(line: _Line, stored: DisclosureRow, given: DisclosureRow) ->
     )
 
 
-def _no_leaf(line: _Line) -> NotFoundError:
+def _no_leaf(line: DisclosureLine) -> NotFoundError:
     return NotFoundError(
         "leaf-unknown",
         "the upload stored no event at this place",

@@ -119,6 +119,7 @@ REFUSALS: list[tuple[str, Any, type[Refusal], str]] = [
     ("other event", lambda b: line(*b.texts, leaf=1), InvalidContentError, "disclosure-unmatched"),
     ("changed value", lambda b: line(_changed(b.texts[0])), InvalidContentError, "disclosure-unmatched"),
     ("no disclosure", lambda b: line("!"), InvalidContentError, "disclosure-unmatched"),
+    ("no ASCII", lambda b: line("ä"), InvalidContentError, "disclosure-unmatched"),
     ("wider audience", lambda b: line(b.texts[1], audience=(PUBLIC,)), ConflictError, "disclosure-known"),
 ]  # fmt: skip
 
