@@ -1,0 +1,420 @@
+"""What marshmallow's schemas accept and refuse, the hot path of capture does, and the other way.
+
+Uploads are judged by the hot path alone; the schemas describe the interface. Here both judge the
+same lines: GS1's examples, systematic damage done to them and to documents of our own (events with
+all that is ours in them, party events, seals, disclosures), and documents made up by hypothesis.
+There is no list of exceptions: a line on which the two differ fails. On refusals the paths that
+they name are compared too. (That the fast door and the general one agree:
+tests/unit/domain/test_event_memory.py.)
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+from zlib import crc32
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from provenance.crypto.integrity import add_proof
+from provenance.domain import canonical, party_events
+from provenance.domain.canonical import MalformedJsonError
+from provenance.domain.event import EVENT_TYPES, check_event
+from tests.support.agreement import DISCLOSURES, EVENTS, SEALS, Tally
+from tests.support.builders import CONTEXT, OPERATOR, Actor, complete, make_key, make_nonce
+from tests.support.epcis import damages, example_events, slim
+
+THOROUGH = os.environ.get("HYPOTHESIS_PROFILE") == "thorough"
+MILL = Actor("https://mill.example.test", make_key("mill"))
+DIGESTS = ["0" * 42 + "A", "1" * 42 + "A"]
+
+
+def take_damaged(
+    tally: Tally, name: str, document: dict[str, Any], tried: set[Any], one_in: int
+) -> None:
+    """Put every damage of a document before both judges, or one in so many; each kind once."""
+    for where, what, make in damages(document):
+        kind = (document.get("type"), where, what)
+        sampled = THOROUGH or what == "deleted" or crc32(repr(kind).encode()) % one_in == 0
+        if kind in tried or not sampled:
+            continue
+        tried.add(kind)
+        try:
+            line = canonical.encode(make())
+        except MalformedJsonError:  # a number that canonical JSON cannot hold
+            continue
+        tally.take(line, f"{name}: {where} {what}")
+
+
+# --- GS1's examples -------------------------------------------------------------------------------
+
+
+def test_examples_of_gs1(shared: Path) -> None:
+    tally = Tally(EVENTS)
+    for name, event in example_events(shared):
+        tally.take(canonical.encode(event), name)
+    assert tally.counts == {"accepted": 56}
+
+
+@pytest.mark.parametrize("kind", sorted(EVENT_TYPES))
+def test_damaged_examples_of_gs1(kind: str, shared: Path) -> None:
+    tally, tried = Tally(EVENTS), set[Any]()
+    for name, event in example_events(shared):
+        if event["type"] == kind:
+            take_damaged(tally, name, event if THOROUGH else slim(event), tried, one_in=13)
+    assert tally.counts["accepted"] > 100
+    assert tally.counts["refused"] > 150
+    assert tally.share_alike == 1
+    assert tally.counts["same"] == tally.counts["refused"]  # to the last path
+
+
+# --- events with all that is ours in them ---------------------------------------------------------
+
+
+def own_documents() -> Iterator[tuple[str, dict[str, Any]]]:
+    """An event of each type with what GS1's examples do not have, and each party event."""
+    sensed = {
+        "prov:_sd": DIGESTS,
+        "sensorMetadata": {
+            "time": "2026-11-23T14:00:00Z",
+            "startTime": "2026-11-23T14:00:00Z",
+            "endTime": "2026-11-23T14:10:00Z",
+            "deviceMetadata": "urn:x:d",
+            "prov:_sd": DIGESTS,
+        },
+        "sensorReport": [
+            {"type": "Temperature", "value": 4.5, "uom": "CEL", "prov:_sd": DIGESTS},
+            {"prov:_sd": DIGESTS[:1], "booleanValue": True, "component": "x"},
+            {
+                "type": "gs1:Mass",
+                "exception": "ALARM_CONDITION",
+                "hexBinaryValue": "ff",
+                "stringValue": "a",
+                "deviceID": "urn:x:d:1",
+            },
+        ],
+    }
+    common = {
+        "@context": [*CONTEXT, {"ex": "https://example.org/ns/"}],
+        "prov:after": [canonical.encode_base64(bytes([n]) * 32) for n in range(2)],
+        "prov:_sd": DIGESTS,
+        "ex:free": {"prov:_sd": DIGESTS, "list": [{"prov:_sd": DIGESTS}, None, 1.5]},
+        "certificationInfo": ["https://example.org/certificate"],
+        "readPoint": {"prov:_sd": DIGESTS, "ex:door": 4},
+        "bizLocation": {"id": "https://id.gs1.org/414/9506000134369"},
+        "bizTransactionList": [{"type": "po", "prov:_sd": DIGESTS}],
+        "sourceList": [{"type": "owning_party", "source": OPERATOR}, {"prov:_sd": DIGESTS}],
+        "destinationList": [{"type": "ex:party", "destination": "urn:x:p", "prov:_sd": DIGESTS}],
+        "sensorElementList": [sensed],
+    }
+    amounts = [
+        {"epcClass": "https://id.gs1.org/01/09506000134352/10/L1", "quantity": 2.5, "uom": "KGM"},
+        {"epcClass": "urn:x:class", "prov:_sd": DIGESTS, "uom": "KGM"},
+        {"epcClass": "urn:x:class:2", "quantity": 3},
+    ]
+    items = [f"https://id.gs1.org/01/09506000134352/21/{serial}" for serial in range(2)]
+    kept = {"set": ["completeness_verified"], "unset": ["ex:lost"], "prov:_sd": DIGESTS}
+    declared = {
+        "declarationTime": "2026-11-23T15:00:00Z",
+        "reason": "incorrect_data",
+        "correctiveEventIDs": ["urn:x:e:2"],
+        "ex:by": {"prov:_sd": DIGESTS},
+    }
+    own: dict[str, dict[str, Any]] = {
+        "ObjectEvent": {
+            "action": "ADD",
+            "epcList": items,
+            "quantityList": amounts,
+            "persistentDisposition": kept,
+            "ilmd": {"ex:harvest": {"year": 2026}, "prov:_sd": DIGESTS},
+        },
+        "AggregationEvent": {
+            "action": "ADD",
+            "parentID": "urn:x:box",
+            "childEPCs": items,
+            "childQuantityList": amounts,
+        },
+        "AssociationEvent": {"action": "OBSERVE", "parentID": "urn:x:box", "childEPCs": items},
+        "TransactionEvent": {
+            "action": "ADD",
+            "epcList": items,
+            "parentID": "urn:x:box",
+            "quantityList": amounts,
+        },
+        "TransformationEvent": {
+            "inputEPCList": items[:1],
+            "inputQuantityList": amounts,
+            "outputEPCList": items[1:],
+            "outputQuantityList": amounts,
+            "transformationID": "urn:x:t",
+            "persistentDisposition": kept,
+            "ilmd": {"ex:a": None},
+        },
+        "ex:Tasting": {"readPoint": {"id": "urn:x:kitchen"}, "transformationID": "urn:x:t"},
+    }
+    for kind, members in own.items():
+        yield kind, complete({"type": kind, **common, **members})
+        yield (
+            f"{kind}, declared wrong",
+            complete({"type": kind, **common, **members, "errorDeclaration": declared}),
+        )
+    for event in (MILL.registration(), MILL.addition(make_key("b")), MILL.revocation(MILL.key)):
+        yield event["type"], event
+    now = MILL.clock.now
+    for name, members in {
+        "registered for a time": {
+            **party_events.party_registered(
+                MILL.uri, name={"en": "Mill", "zh-Hans": "磨坊"}, key=MILL.multikey
+            ),
+            "prov:validFrom": "2026-11-23T15:00:00.000Z",
+            "prov:validUntil": "2027-11-23T15:00:00.000Z",
+            "prov:after": canonical.encode_base64(bytes(32)),
+        },
+        "compromised": party_events.key_revoked(
+            MILL.uri, key=MILL.multikey, reason="compromised", compromised_since=now
+        ),
+        "accredited": party_events.party_accredited(MILL.uri, role="brand", valid_until=now),
+        "withdrawn": party_events.accreditation_withdrawn(MILL.uri, role="brand"),
+    }.items():
+        yield name, complete(members)
+
+
+def signed(event: dict[str, Any]) -> dict[str, Any]:
+    return add_proof(event, MILL.key, MILL.method, "2026-11-23T15:00:00Z", MILL.origin)
+
+
+OWN = [*own_documents(), *((f"{n}, signed", signed(e)) for n, e in own_documents())]
+
+
+def test_documents_of_our_own_are_accepted() -> None:
+    tally = Tally(EVENTS)
+    for name, event in OWN:
+        assert tally.take(canonical.encode(event), name) is None, name
+    assert tally.counts == {"accepted": 38}
+
+
+def test_damaged_documents_of_our_own() -> None:
+    tally = Tally(EVENTS)
+    tried: dict[str, set[Any]] = {}  # of a signed one, only its proof is damaged again
+    for name, event in OWN:
+        done = tried.setdefault(name.removesuffix(", signed"), set())
+        take_damaged(tally, name, event, done, one_in=97)
+    assert tally.counts["accepted"] > 200
+    assert tally.counts["refused"] > 700
+    assert tally.share_alike == 1
+
+
+# --- seals and disclosures ------------------------------------------------------------------------
+
+
+def test_damaged_seals() -> None:
+    tally = Tally(SEALS)
+    hashes = [check_event(event).hash for _, event in OWN[:3]]
+    for name, seal in {
+        "a seal": MILL.seal(hashes),
+        # Odd, and of the form: whose key it is, is judged later.
+        "no party": Actor("", MILL.key).seal(hashes),
+        "a party with a fragment": Actor("urn:x:a#b", MILL.key).seal(hashes),
+    }.items():
+        assert tally.take(canonical.encode(seal), name) is None
+        take_damaged(tally, name, seal, set(), one_in=1)
+    too_long = MILL.seal(hashes, origin="o" * 8_192)
+    assert tally.take(canonical.encode(too_long), "too long") == frozenset({"$"})
+    assert tally.counts["accepted"] > 50
+    assert tally.counts["refused"] > 500
+    assert tally.share_alike == 1
+
+
+def test_damaged_disclosures() -> None:
+    tally = Tally(DISCLOSURES)
+    line: dict[str, Any] = {
+        "leaf": 0,
+        "subject": "urn:x:a",
+        "disclosures": [
+            {"text": "WyJhIiwiYiIsMV0", "audience": ["customs", "public"]},
+            {"text": "ä", "audience": ["brand", "brand"]},
+        ],
+    }
+    assert tally.take(canonical.encode(line), "a line") is None
+    take_damaged(tally, "a line", line, set(), one_in=1)
+    for leaf in (-1, 9_999, 10_000, 1.5, True):
+        tally.take(canonical.encode({**line, "leaf": leaf}), f"leaf {leaf}")
+    assert tally.counts["accepted"] > 50
+    assert tally.counts["refused"] > 100
+    assert tally.share_alike == 1
+
+
+# --- documents that hypothesis makes up -----------------------------------------------------------
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers(-3, 3) | st.sampled_from([0.5, "", "a", "urn:x:y"]),
+    lambda inner: (
+        st.lists(inner, max_size=2)
+        | st.dictionaries(
+            st.sampled_from(["id", "ex:a", "prov:_sd", "type", "b"]), inner, max_size=2
+        )
+    ),
+    max_leaves=4,
+)
+IDS = st.sampled_from(
+    [
+        "urn:x:a",
+        "urn:x:b",
+        "ex:thing",
+        "https://id.gs1.org/01/09506000134352/21/1",
+        "https://id.gs1.org/01/09506000134353/21/1",
+        "urn:epc:id:sgtin:0614141.107346.2017",
+    ]
+)
+TIMES = st.sampled_from(
+    ["2026-11-23T15:00:00Z", "2026-11-23T16:00:00.5+02:00", "2026-11-23t13:00:00-01:00"]
+)
+
+
+def seldom(strategy: st.SearchStrategy[Any], junk: st.SearchStrategy[Any] = JSON) -> Any:
+    """Mostly of the form, now and then something else."""
+    return st.integers(0, 14).flatmap(lambda n: strategy if n else junk)
+
+
+def some(**members: st.SearchStrategy[Any]) -> st.SearchStrategy[dict[str, Any]]:
+    """An object with some of these members, extension members, or digests of concealed ones."""
+    further = {"prov_sd": st.just(DIGESTS), "ex_a": JSON, "no_b": JSON}
+    return st.fixed_dictionaries(
+        {}, optional={n: seldom(m) for n, m in {**members, **further}.items()}
+    ).map(lambda o: {n.replace("prov_sd", "prov:_sd").replace("_", ":"): v for n, v in o.items()})
+
+
+QUANTITIES = st.lists(
+    some(epcClass=IDS, quantity=st.sampled_from([0, 2, 2.5, -1]), uom=st.just("KGM")), max_size=2
+)
+READINGS = some(time=TIMES, startTime=TIMES, endTime=TIMES, deviceID=IDS, rawData=IDS)
+REPORTS = some(
+    type=st.just("Temperature"), value=st.just(4), time=TIMES, deviceID=IDS, endTime=TIMES
+)
+PLACES = some(id=IDS)
+MEMBERS: dict[str, st.SearchStrategy[Any]] = {
+    "recordTime": TIMES,
+    "eventID": IDS,
+    "bizStep": st.sampled_from(["shipping", "ex:own", "nowhere:own", "cbv:BizStep-shipping"]),
+    "disposition": st.sampled_from(["active", "urn:x:own", "shipping"]),
+    "readPoint": PLACES,
+    "bizLocation": PLACES,
+    "bizTransactionList": st.lists(some(type=st.just("po"), bizTransaction=IDS), max_size=2),
+    "sourceList": st.lists(some(type=st.just("location"), source=IDS), max_size=2),
+    "sensorElementList": st.lists(
+        some(sensorMetadata=READINGS, sensorReport=st.lists(REPORTS, max_size=2)), max_size=2
+    ),
+    "prov:_sd": st.just(DIGESTS),
+    "ex:a": JSON,
+    "errorDeclaration": some(declarationTime=TIMES, reason=st.just("did_not_occur")),
+}
+EPCS = st.lists(IDS, max_size=2)
+BY_TYPE: dict[str, dict[str, st.SearchStrategy[Any]]] = {
+    "ObjectEvent": {"epcList": EPCS, "quantityList": QUANTITIES, "ilmd": some()},
+    "AggregationEvent": {"parentID": IDS, "childEPCs": EPCS, "childQuantityList": QUANTITIES},
+    "AssociationEvent": {"parentID": IDS, "childEPCs": EPCS, "childQuantityList": QUANTITIES},
+    "TransactionEvent": {"parentID": IDS, "epcList": EPCS, "quantityList": QUANTITIES},
+    "TransformationEvent": {
+        "inputEPCList": EPCS,
+        "inputQuantityList": QUANTITIES,
+        "outputEPCList": EPCS,
+        "transformationID": IDS,
+        "persistentDisposition": some(set=st.just(["active"])),
+    },
+    "ex:Own": {"transformationID": IDS, "parentID": IDS},
+    "prov:PartyAccredited": {"prov:party": IDS, "prov:role": st.sampled_from(["brand", "x"])},
+}
+BASE = {
+    "@context": [*CONTEXT, {"ex": "https://example.org/ns/"}],
+    "eventTime": "2026-11-23T15:00:00Z",
+    "eventTimeZoneOffset": "+00:00",
+    "prov:nonce": make_nonce(0),
+}
+
+
+@st.composite
+def made_up(draw: st.DrawFn) -> dict[str, Any]:
+    kind = draw(st.sampled_from(sorted(BY_TYPE)))
+    action = {} if kind[0] in "ep" or "ransform" in kind else {"action": "ADD"}
+    if action and draw(st.sampled_from([True, False])):
+        action = {"action": draw(st.sampled_from(["OBSERVE", "DELETE", "LOOK"]))}
+    members = st.fixed_dictionaries(
+        {}, optional={n: seldom(m) for n, m in {**MEMBERS, **BY_TYPE[kind]}.items()}
+    )
+    document = {**BASE, "type": kind, **action, **draw(members)}
+    return signed(document) if draw(st.sampled_from([True, False])) else document
+
+
+@settings(max_examples=2_000 if THOROUGH else 300)
+@given(made_up(), st.booleans())
+def test_made_up_documents(document: dict[str, Any], is_canonical: bool) -> None:
+    line = canonical.encode(document) if is_canonical else json.dumps(document).encode()
+    tally = Tally(EVENTS)
+    tally.take(line, line.decode())
+    if tally.counts["refused"]:
+        assert not tally.counts["apart"]
+
+
+BYTES = [canonical.encode(event) for name, event in OWN if "declared" not in name]
+PIECES = [b'"', b",", b"{", b"}", b"[", b"]", b":", b" ", b"\\u00", b"0", b"-", b"1e9", b"null"]
+PIECES += [b"\xff", b"\xef\xbb\xbf", b'"type":"ObjectEvent",', b"9" * 17, b"\\ud800", "😀".encode()]
+
+
+@given(st.sampled_from(BYTES), st.integers(0, 4_000), st.sampled_from(PIECES), st.integers(0, 3))
+def test_damaged_bytes(line: bytes, place: int, piece: bytes, skipped: int) -> None:
+    place %= len(line)
+    Tally(EVENTS).take(line[:place] + piece + line[place + skipped :], f"{place} {piece!r}")
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        b"",
+        b"null",
+        b"[]",
+        b'"ObjectEvent"',
+        b'{"type":["ObjectEvent"]}',
+        b'{"type":"prov:Seal"}',
+        b'{"type":"prov:Unheard"}',
+        b'{"a":1,"a":2}',
+        b"[" * 33 + b"]" * 33,
+        canonical.encode({**BASE, "type": "ObjectEvent", "action": "ADD", "epcList": []}),
+        # 1,000 subjects are the most, and 49,152 canonical bytes.
+        *[
+            canonical.encode(
+                {
+                    **BASE,
+                    "type": "ObjectEvent",
+                    "action": "ADD",
+                    "epcList": [f"urn:x:{n}" for n in range(count)],
+                }
+            )
+            for count in (1_000, 1_001)
+        ],
+        *[
+            json.dumps({**BASE, "type": "ex:T", "readPoint": {"id": "urn:x:p"}, "ex:n": [0] * 200})
+            .replace("0,", "1e15,", zeros)
+            .replace('"ex:n"', '"ex:t": "' + "t" * 45_000 + '", "ex:n"')
+            .encode()
+            for zeros in (0, 199)
+        ],
+    ],
+)
+def test_corner_cases(line: bytes) -> None:
+    Tally(EVENTS).take(line, line[:80].decode("latin-1"))
+
+
+def test_every_name_of_epcis_keeps_its_meaning() -> None:
+    tally = Tally(EVENTS)
+    names = {"id", "epcis", "ex", "isA", "action", "proof", "@vocab", "prov"}
+    for _, event in OWN:
+        names |= event.keys() | {str(event["type"])}
+    for name in sorted(names):
+        context = [*CONTEXT, {name: "https://example.org/ns/"}]
+        tally.take(canonical.encode({**OWN[0][1], "@context": context}), name)
+    assert tally.counts["refused"] > 20
