@@ -55,6 +55,9 @@ class Settings:
     """Directory of this installation: keys, tiles, policy and, by default, the database."""
     database: str = ""
     """SQLAlchemy URL; empty means ``sqlite:///DATA/provenance.sqlite``."""
+    read_database: str = ""
+    """URL of a read replica (a standby of the PostgreSQL database), asked for passports and the
+    list of seals while it has all that is published; empty: the database answers everything."""
     origin: str = ""
     """Name of the log; empty means the one kept in ``DATA/origin``, made at the first start."""
     base_url: str = ""
@@ -148,7 +151,8 @@ class Settings:
             raise _refused("data", str(self.data), "a directory of its own, for instance ./data")
         if self.origin:
             check_origin(self.origin)
-        _check_database(self.database)
+        _check_database("database", self.database)
+        _check_replica(self)
         _check_base_url(self.base_url)
         for name, words in _WORDS:
             if getattr(self, name) not in words:
@@ -295,14 +299,26 @@ def _check_range(name: str, value: Any, low: int, high: int) -> None:
         raise _refused(name, str(value), f"a whole number from {low} to {high}")
 
 
-def _check_database(url: str) -> None:
+def _check_database(name: str, url: str) -> None:
     if url and not url.startswith(("sqlite:///", "postgresql://", "postgresql+psycopg://")):
         # The URL may hold a password: say the scheme only.
         raise _refused(
-            "database",
+            name,
             url.partition(":")[0] + ":…",
             "sqlite:///PATH or postgresql://USER@HOST/NAME",
         )
+
+
+def _check_replica(settings: Settings) -> None:
+    _check_database("read_database", settings.read_database)
+    if not settings.read_database:
+        return
+    for name in ("read_database", "database"):
+        if not getattr(settings, name).startswith("postgresql"):
+            found = getattr(settings, name).partition(":")[0] or "sqlite"
+            raise _refused(
+                name, found + ":…", "postgresql://USER@HOST/NAME: only PostgreSQL has read replicas"
+            )
 
 
 def _check_base_url(url: str) -> None:

@@ -78,6 +78,7 @@ from provenance.services.forks import ForkWatch, LogForkedError
 from provenance.services.jobs import JobLimits, Jobs
 from provenance.services.observing import SILENT, ObservedWitness, Observer
 from provenance.services.proving import Proposal, Prover
+from provenance.services.reading import Reader
 from provenance.services.sequencing import (
     ClockCosigning,
     QuorumError,
@@ -90,7 +91,7 @@ from provenance.storage.files import DurableDirectory
 from provenance.storage.log import read_state
 from provenance.storage.parties import find_parties
 from provenance.storage.s3 import S3TileStore
-from provenance.storage.session import Database
+from provenance.storage.session import Database, Replica
 from provenance.storage.tiles import DirectoryTileStore, LastSigned, TileStore
 
 LOG_KEY: Final = "log.key"
@@ -103,6 +104,9 @@ MLDSA_KEY: Final = "log-mldsa.key"
 RECEIPT_KEY: Final = "receipt.key"
 RECEIPT_KEY_FILE: Final = "receipt-key"
 """In the log's directory: the receipt key's public half, under the log key's signature."""
+
+REPLICA_TIMEOUT_MS: Final = 2_000
+"""How long a reader waits for a replica's connection before the primary is asked."""
 
 _logger = logging.getLogger(__name__)
 
@@ -205,10 +209,17 @@ class Platform:
         self.database = Database.open(
             settings.database_url, timeout_ms=settings.database_timeout_ms
         )
+        self.replica: Replica | None = None
+        if settings.read_database:
+            # Readers do not wait for a replica: the primary answers as well.
+            timeout_ms = min(settings.database_timeout_ms, REPLICA_TIMEOUT_MS)
+            self.replica = Replica.open(settings.read_database, timeout_ms=timeout_ms)
         self.tiles = _open_tiles(settings)
         # Made here, not when first used: threads that ask at once would each load the hashes.
         proposal = Proposal(policy.format(), read_succession(settings.data))
-        self.prover = Prover(self.database, self.tiles, self.origin, proposal)
+        self.reader = Reader(self.database, self.replica)
+        """Answers questions about what is published, from a read replica where one keeps up."""
+        self.prover = Prover(self.database, self.tiles, self.origin, proposal, self.reader)
         """Builds passports; holds the hashes above the map's pages once asked."""
         self.forks = ForkWatch(
             self.database,
@@ -358,6 +369,8 @@ class Platform:
     def close(self) -> None:
         """Close the database's connections."""
         self.database.close()
+        if self.replica is not None:
+            self.replica.close()
 
 
 def _open_tiles(settings: Settings) -> TileStore:

@@ -41,7 +41,7 @@ from merkle.tree import HashReader, MemoryTree
 from provenance.domain.canonical import MAX_BUNDLE_BYTES
 from provenance.domain.chain import subject_key
 from provenance.domain.errors import TooLargeError, UnavailableError
-from provenance.domain.fork import parse_fork
+from provenance.domain.fork import ForkEvidence, parse_fork
 from provenance.domain.ledger import MapHead, decode_entry
 from provenance.domain.party import operator_uri
 from provenance.domain.passport import (
@@ -57,9 +57,10 @@ from provenance.domain.trace import Step, walk
 from provenance.services.anchored import bundle_anchors, bytes_of
 from provenance.services.cache import Cache
 from provenance.services.histories import History, Place, StoredEvent, load_histories
+from provenance.services.reading import Reader
 from provenance.storage import log, mappages
 from provenance.storage.anchors import AnchorRow, count_confirmed, find_covering
-from provenance.storage.disclosures import read_disclosures
+from provenance.storage.disclosures import DisclosureRow, read_disclosures
 from provenance.storage.errors import StoreInconsistentError
 from provenance.storage.events import read_seals
 from provenance.storage.forks import read_forks
@@ -120,6 +121,19 @@ class _MovedOnError(Exception):
     """The map in memory is already that of a later publication than this passport's."""
 
 
+@dataclass(frozen=True, slots=True)
+class _Found:
+    """The rows of one passport, all of one snapshot."""
+
+    snapshot: _Snapshot
+    collection: _Collection
+    seals: dict[int, _SealTree]
+    disclosures: Mapping[Place, Sequence[DisclosureRow]]
+    forks: tuple[ForkEvidence, ...]
+    proofs: dict[str, bytes]
+    covering: Sequence[AnchorRow]
+
+
 class Prover:
     """Builds passports for all threads of one process. Loads the map's hashes when first asked.
 
@@ -132,9 +146,12 @@ class Prover:
         tiles: TileStore,
         origin: str,
         proposal: Proposal = NOTHING_PROPOSED,
+        reader: Reader | None = None,
     ) -> None:
+        """`reader` is where histories are read, unless told otherwise `database` itself."""
         self._proposal = proposal
         self._database = database
+        self._reader = reader or Reader(database)
         self._tiles = tiles
         self.operator = operator_uri(origin)
         self._lock = threading.RLock()  # owns the three below
@@ -192,18 +209,10 @@ class Prover:
         )
 
     def _passport(self, subject: str) -> dict[str, Any]:
-        with self._database.read() as connection:
-            snapshot = self._follow(connection)
-            size = snapshot.publication.size
-            collection = _Collection(self, connection, size)
-            collection.collect(subject)
-            collection.require_room()
-            seals = self._load_seals(connection, collection.uploads())
-            disclosures = read_disclosures(connection, collection.concealing())
-            forks = [parse_fork(row.evidence) for row in read_forks(connection, MAX_FORKS)]
-            proofs = self._map_proofs(connection, collection.order, size)
-            covering = collection.covering_anchors()
-        subjects = self._subjects(collection, proofs)
+        found = self._reader.answer(lambda connection: self._gather(connection, subject))
+        snapshot, collection, seals = found.snapshot, found.collection, found.seals
+        disclosures, covering, size = found.disclosures, found.covering, found.collection.size
+        subjects = self._subjects(collection, found.proofs)
         anchors = bundle_anchors(covering, size, self.reader(size))
         numbers = {upload: number for number, upload in enumerate(seals)}
         texts = {place: tuple(row.text for row in rows) for place, rows in disclosures.items()}
@@ -226,11 +235,29 @@ class Prover:
             subjects=subjects,
             seals=tuple(one.seal for one in seals.values()),
             events=bundled,
-            forks=tuple(forks),
+            forks=found.forks,
             policy=self._proposal.policy,
             succession=self._proposal.succession,
             anchors=anchors,
         ).to_json()
+
+    def _gather(self, connection: Connection, subject: str) -> _Found:
+        """All rows of one passport, out of one snapshot; raises _MovedOnError."""
+        snapshot = self._follow(connection)
+        size = snapshot.publication.size
+        collection = _Collection(self, connection, size)
+        collection.collect(subject)
+        collection.require_room()
+        forks = read_forks(connection, MAX_FORKS)
+        return _Found(
+            snapshot,
+            collection,
+            seals=self._load_seals(connection, collection.uploads()),
+            disclosures=read_disclosures(connection, collection.concealing()),
+            forks=tuple(parse_fork(row.evidence) for row in forks),
+            proofs=self._map_proofs(connection, collection.order, size),
+            covering=collection.covering_anchors(),
+        )
 
     # The map
 

@@ -13,6 +13,7 @@ from merkle.tiles import TileHashReader
 from merkle.tree import root_at
 from provenance.domain.party import Party
 from provenance.domain.seal_line import SealLine
+from provenance.services.reading import Reader
 from provenance.services.receipts import unpack_receipt
 from provenance.storage import events as event_rows
 from provenance.storage import log
@@ -45,10 +46,9 @@ def find_receipt(database: Database, seal_hash: bytes) -> bytes | None:
     return None if stored is None else unpack_receipt(stored.answers, stored.leaves).encode()
 
 
-def list_seals(database: Database, *, after: int, limit: int) -> Sequence[SealLine]:
+def list_seals(reader: Reader, *, after: int, limit: int) -> Sequence[SealLine]:
     """Published uploads beyond the log index `after`, in the order of the log, with their seals."""
-    with database.read() as connection:
-        return seal_rows.read_page(connection, after, limit)
+    return reader.answer(lambda connection: seal_rows.read_page(connection, after, limit))
 
 
 def find_consistency(

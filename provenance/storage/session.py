@@ -2,9 +2,11 @@
 
     with database.read() as connection:    one consistent snapshot, cannot write
     with database.write() as connection:   one durable transaction: all of it or nothing
+    with replica.read() as connection:     one consistent snapshot of some moment that is past
 
 Promises of `write` when the block ends without an exception: the rows are on disk (SQLite WAL with
-synchronous=FULL; PostgreSQL with synchronous_commit not off). When it ends with one, nothing was
+synchronous=FULL; PostgreSQL with synchronous_commit `on` or what the server says beyond that), and
+on that of the synchronous standby, where PostgreSQL has one. When it ends with one, nothing was
 kept, except that a commit *reported* as failed may have been kept (a lost connection): callers
 write so that a repetition is harmless.
 
@@ -13,7 +15,10 @@ never finds at its end that somebody was faster. On PostgreSQL writers run side 
 COMMITTED and lock rows in an order that every writer keeps: parties by id, new subjects by URI,
 subjects by id, then the `uploads` row.
 
-A `Database` connects when first asked, and again after a fork (gunicorn loads the application
+A `Database` is the primary: a standby is refused, and a :class:`Replica` is no `Database`, so that
+nothing which asks for heads, appends, or signs can be given one (services.reading).
+
+Both connect when first asked, and again after a fork (gunicorn loads the application
 before it forks; a connection shared by two processes would mix their answers).
 Sources: sqlite.org/pragma.html, /wal.html, /lang_transaction.html; PostgreSQL manual chapters 13
 and 30.
@@ -27,7 +32,7 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any, Final, Literal
+from typing import Any, Final, Literal, Self
 
 import psycopg
 from sqlalchemy import URL, Connection, Engine, create_engine, event, make_url
@@ -44,7 +49,7 @@ from provenance.storage.errors import (
 )
 
 # What a transaction hands out. Services name the type and nothing else of SQLAlchemy.
-__all__ = ["Connection", "Database", "Dialect"]
+__all__ = ["Connection", "Database", "Dialect", "Replica"]
 
 Dialect = Literal["sqlite", "postgresql"]
 
@@ -53,8 +58,10 @@ _WAL_ATTEMPTS: Final = 50
 _TURNS: Final = ("SQLITE_BUSY", "SQLITE_LOCKED", "SQLITE_PROTOCOL")
 
 
-class Database:
-    """One database; safe to share between threads and to create before a fork."""
+class _Store:
+    """What can be read; safe to share between threads and to create before a fork."""
+
+    _standby: bool
 
     def __init__(self, url: URL, *, timeout_ms: int = 10_000, pool_size: int = 8) -> None:
         self.url = url
@@ -66,7 +73,7 @@ class Database:
         self._lock = threading.Lock()
 
     @classmethod
-    def open(cls, url: str, *, timeout_ms: int = 10_000, pool_size: int = 8) -> Database:
+    def open(cls, url: str, *, timeout_ms: int = 10_000, pool_size: int = 8) -> Self:
         """The database at `url`; no connection is made yet.
 
         `timeout_ms` bounds the wait for another writer. Raises SchemaError for a URL that we cannot
@@ -114,16 +121,6 @@ class Database:
         # Begun by the first statement, rolled back when the connection returns to the pool: nothing
         # to commit, and so no commit that could fail.
         with self._connect(options) as connection:
-            yield connection
-
-    @contextmanager
-    def write(self) -> Iterator[Connection]:
-        """One durable transaction, committed when the block ends, rolled back on any exception.
-
-        Raises StoreUnavailableError (away, busy too long, commit failed) and StoreConflictError
-        (a unique constraint or deadlock: somebody was faster; run the block again).
-        """
-        with self._connect({_WRITES: True}) as connection, connection.begin():
             yield connection
 
     @contextmanager
@@ -179,15 +176,61 @@ class Database:
     def _prepare_postgresql(self, raw: DBAPIConnection, _: ConnectionPoolEntry) -> None:
         cursor = raw.cursor()
         try:
-            # An acknowledgement before the commit is on disk would be a broken promise.
+            self._require_role(cursor)
+            # An acknowledgement before the commit is on disk, or before it is on the synchronous
+            # standby's, would be a broken promise. What waits for more than that is left alone.
             cursor.execute("SHOW synchronous_commit")
-            if (cursor.fetchone() or ("",))[0] == "off":
+            if (cursor.fetchone() or ("",))[0] in {"off", "local"}:
                 cursor.execute("SET SESSION synchronous_commit = on")
             cursor.execute(f"SET SESSION lock_timeout = {self._timeout_ms:d}")
             cursor.execute("SET SESSION idle_in_transaction_session_timeout = 600000")
             raw.commit()
+        except StoreUnavailableError:
+            raw.close()
+            raise
         finally:
             cursor.close()
+
+    def _require_role(self, cursor: Any) -> None:
+        """Is the server what this store is for? Raises StoreUnavailableError: that may change."""
+        cursor.execute("SELECT pg_is_in_recovery()")
+        if (cursor.fetchone() or (None,))[0] is self._standby:
+            return
+        where = self.url.host or self.url.query.get("host", "a local socket")
+        raise StoreUnavailableError(
+            f"the server at {where} is a primary, a read replica was expected: give its own "
+            "address as PROVENANCE_READ_DATABASE"
+            if self._standby
+            else f"the server at {where} is a standby, which takes no writes and may lag: give the "
+            "primary's address as PROVENANCE_DATABASE, or both with "
+            "target_session_attrs=read-write"
+        )
+
+
+class Database(_Store):
+    """The one database, on PostgreSQL the primary: what is read from it is the newest there is."""
+
+    _standby = False
+
+    @contextmanager
+    def write(self) -> Iterator[Connection]:
+        """One durable transaction, committed when the block ends, rolled back on any exception.
+
+        Raises StoreUnavailableError (away, busy too long, commit failed) and StoreConflictError
+        (a unique constraint or deadlock: somebody was faster; run the block again).
+        """
+        with self._connect({_WRITES: True}) as connection, connection.begin():
+            yield connection
+
+
+class Replica(_Store):
+    """A standby of that PostgreSQL database, for reading what was published some time ago.
+
+    It has no `write` and is no `Database`. Whether it has come far enough is for
+    :mod:`provenance.services.reading` to ask each time.
+    """
+
+    _standby = True
 
 
 @contextmanager

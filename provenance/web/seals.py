@@ -38,7 +38,7 @@ def list_seals() -> Response:
     """Seals of published uploads, `?after=` a log index, `?limit=` at most 1,000 uploads."""
     after = number_parameter("after", 0, 0, MAX_NUMBER)
     limit = number_parameter("limit", PAGE, 1, MOST)
-    found = querying.list_seals(platform().database, after=after, limit=limit)
+    found = querying.list_seals(platform().reader, after=after, limit=limit)
     response = Response(b"".join(line.encode() for line in found), mimetype="application/x-ndjson")
     # The next page depends on how far the log has been published meanwhile.
     response.headers["Cache-Control"] = "no-cache"

@@ -50,7 +50,7 @@ class PostgresServer:
         """A new database without tables."""
         name = f"test_{next(_numbers)}"
         self.run(f"CREATE DATABASE {name} STRATEGY file_copy")
-        return self._url(name)
+        return self.url(name)
 
     def take(self) -> str:
         """A database with all tables and no rows; give it back with `give_back`."""
@@ -83,7 +83,8 @@ class PostgresServer:
         """Remove a database and whoever is still connected to it."""
         self.run(f"DROP DATABASE IF EXISTS {_name(url)} WITH (FORCE)")
 
-    def _url(self, name: str) -> str:
+    def url(self, name: str) -> str:
+        """Of a database on this server."""
         head, _, query = self._uri.partition("?")
         return f"{head.rpartition('/')[0]}/{name}?{query}"
 

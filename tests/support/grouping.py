@@ -10,8 +10,12 @@ from typing import Any
 
 import pytest
 
-GROUPS = {"tests/conformance/test_outside_": "outside"}
-"""By the beginning of a test's path: one running platform, its witnesses and its table."""
+GROUPS = {
+    "tests/conformance/test_outside_": "outside",
+    "tests/faults/test_replica": "replica",
+}
+"""By the beginning of a test's path: one running platform, its witnesses and its table; one pair of
+PostgreSQL servers."""
 
 
 @pytest.hookimpl(optionalhook=True)

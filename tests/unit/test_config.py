@@ -31,6 +31,7 @@ def test_every_setting_goes_through_the_environment_unchanged(tmp_path: Path) ->
     settings = Settings(
         data=tmp_path,
         database="postgresql://operator@db.example/ledger",
+        read_database="postgresql://operator@replica.example/ledger",
         origin="log.example.org/2026",
         base_url="https://example.org/p",
         operator_name="Beispiel Betrieb 示例",
@@ -82,6 +83,8 @@ def test_what_the_environment_says_wrongly(environ: dict[str, str], message: str
         ("database_timeout_ms", 99),
         ("database", "mysql://h/d"),
         ("database", "sqlite://"),
+        ("read_database", "mysql://h/d"),
+        ("read_database", "sqlite:////tmp/x"),
         ("base_url", "example.org"),
         ("base_url", "https://example.org/"),
         ("base_url", "https://user@example.org"),
@@ -114,6 +117,14 @@ def test_what_the_environment_says_wrongly(environ: dict[str, str], message: str
 def test_values_out_of_range_name_the_setting(tmp_path: Path, name: str, value: Any) -> None:
     with pytest.raises(SettingsError, match=f"PROVENANCE_{name.upper()} is .*expected"):
         Settings(data=tmp_path, **{name: value})
+
+
+def test_only_postgresql_has_read_replicas(tmp_path: Path) -> None:
+    replica = "postgresql://replica.example/ledger"
+    with pytest.raises(SettingsError, match=r"PROVENANCE_DATABASE is 'sqlite:…'; .* read replicas"):
+        Settings(data=tmp_path, read_database=replica)
+    both = Settings(data=tmp_path, database="postgresql://db/ledger", read_database=replica)
+    assert both.read_database == replica
 
 
 def test_a_password_in_a_refused_url_is_not_repeated(tmp_path: Path) -> None:

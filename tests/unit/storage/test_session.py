@@ -17,7 +17,7 @@ from provenance.storage.errors import (
     StoreConflictError,
     StoreUnavailableError,
 )
-from provenance.storage.session import Database
+from provenance.storage.session import Database, Replica
 from provenance.storage.tables import leases
 
 
@@ -121,12 +121,37 @@ def test_sqlite_is_durable_and_shared(database: Database) -> None:
 
 @pytest.mark.postgresql
 @pytest.mark.parametrize("product", ["postgresql"], indirect=True)
-def test_postgresql_commits_before_it_answers(database_url: str) -> None:
-    # A server or role may have it off; an acknowledgement must not depend on that.
-    careless = Database.open(f"{database_url}&options=-csynchronous_commit%3Doff")
+@pytest.mark.parametrize(
+    ("said", "used"),
+    [
+        # An acknowledgement must not depend on what a server, a database or a role has switched off
+        ("off", "on"),
+        ("local", "on"),
+        # and never be worth less than what they ask for.
+        ("remote_write", "remote_write"),
+        ("on", "on"),
+        ("remote_apply", "remote_apply"),
+    ],
+)
+def test_a_commit_waits_at_least_for_what_the_server_says(
+    database_url: str, said: str, used: str
+) -> None:
+    careless = Database.open(f"{database_url}&options=-csynchronous_commit%3D{said}")
     with careless.write() as connection:
-        assert connection.scalar(text("SHOW synchronous_commit")) == "on"
+        assert connection.scalar(text("SHOW synchronous_commit")) == used
     careless.close()
+
+
+@pytest.mark.postgresql
+@pytest.mark.parametrize("product", ["postgresql"], indirect=True)
+def test_a_primary_is_no_replica(database_url: str) -> None:
+    replica = Replica.open(database_url)
+    with (
+        pytest.raises(StoreUnavailableError, match="is a primary, a read replica was expected"),
+        replica.read(),
+    ):
+        pass
+    replica.close()
 
 
 @pytest.mark.postgresql
