@@ -6,11 +6,21 @@ the benchmark's own client.
 
 from __future__ import annotations
 
+import socket
 import sqlite3
-from collections.abc import Sequence
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
+from urllib.parse import urlsplit
 
+import psycopg
+
+from merkle.hashing import leaf_hash
+from merkle.tree import root_of
 from provenance.bench.timing import Figure, rate
 from provenance.crypto.signing import PrivateKey
 from provenance.domain.event import parse_event
@@ -68,6 +78,59 @@ def parsing(lines: Sequence[bytes], rounds: int) -> Figure:
 
     name = f"alone: events of {len(lines[0])} bytes read and validated, one core"
     return rate(name, share, rounds, work)
+
+
+def hashing(lines: Sequence[bytes], rounds: int) -> Figure:
+    """Leaf hashes and the root of batches of 1,000, one core."""
+    batch = list(lines[:1_000])
+
+    def work(_: int) -> None:
+        for _ in range(20):
+            root_of([leaf_hash(line) for line in batch])
+
+    return rate("alone: leaf hash and root, one core", 20 * len(batch), rounds, work)
+
+
+def copies(url: str, line: bytes, rounds: int) -> Figure:
+    """Bare rows a second into PostgreSQL by binary COPY, 10 durable transactions of 1,000."""
+    name = "alone: bare PostgreSQL rows by COPY, durable, 1,000 a transaction"
+    with psycopg.connect(url.replace("+psycopg", ""), autocommit=True) as database:
+        database.execute(
+            "CREATE TABLE bench_rows (a int8, b int8, bytes bytea, PRIMARY KEY (a, b))"
+        )
+
+        def work(number: int) -> None:
+            for batch in range(10):
+                with (
+                    database.cursor() as cursor,
+                    cursor.copy("COPY bench_rows FROM STDIN (FORMAT BINARY)") as copy,
+                ):
+                    copy.set_types(["int8", "int8", "bytea"])
+                    for leaf in range(1_000):
+                        copy.write_row((number * 10 + batch, leaf, line))
+
+        figure = rate(name, 10_000, rounds, work)
+        database.execute("DROP TABLE bench_rows")
+    return figure
+
+
+def http(url: str, send: Callable[[str], object], events: int, rounds: int) -> Figure:
+    """Events a second that gunicorn reads in lines and forgets; `send` sends `events` to a URL."""
+    address = urlsplit(url)
+    bind = f"{address.hostname}:{address.port}"
+    command = ["-m", "gunicorn", "provenance.bench.sink:app", "--bind", bind, "--workers", "2"]
+    more = ["--worker-class", "gthread", "--threads", "8", "--log-level", "error"]
+    server = subprocess.Popen([sys.executable, *command, *more, "--no-control-socket"])  # noqa: S603
+    try:
+        for _ in range(200):
+            with suppress(OSError), socket.create_connection((address.hostname, address.port)):
+                break
+            time.sleep(0.05)
+        name = "alone: gunicorn reads such batches in lines, two cores with the client"
+        return rate(name, events, rounds, lambda _: send(url))
+    finally:
+        server.terminate()
+        server.wait()
 
 
 def inserts(folder: Path, line: bytes, rounds: int, *, size: int, count: int) -> Figure:

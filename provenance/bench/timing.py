@@ -79,6 +79,17 @@ def _seconds(work: Callable[[int], object], number: int) -> float:
     return time.perf_counter() - start
 
 
+def quantiles(milliseconds: Sequence[float]) -> dict[str, float]:
+    """p50, p99 and the longest of at least one measurement."""
+    ordered = sorted(milliseconds) or [0.0]
+    last = len(ordered) - 1
+    return {
+        "p50": ordered[last // 2],
+        "p99": ordered[min(last, round(last * 0.99))],
+        "longest": ordered[last],
+    }
+
+
 def machine() -> dict[str, Any]:
     """What the figures were taken on."""
     return {

@@ -13,7 +13,9 @@ from typing import Any
 import click
 
 from provenance.bench import bigmap, ledger, workload
+from provenance.bench.making import Maker
 from provenance.bench.running import Bench
+from provenance.bench.throughput import Throughput
 from provenance.bench.timing import Figure, machine, table
 from provenance.bench.witnessed import witnessed
 from provenance.cli.demo import choose_port, running
@@ -23,8 +25,10 @@ from provenance.cli.serve import environment, spawn
 from provenance.client.api import Api
 from provenance.config import Settings
 from provenance.platform import Platform
+from provenance.storage.session import Database
 
-_PARTS = ("capture", "ledger", "witnessed")
+_PARTS = ("capture", "ledger", "witnessed", "throughput")
+_USUAL = _PARTS[:3]
 _BATCH = 50
 Results = tuple[list[Figure], dict[str, Any]]
 
@@ -37,7 +41,9 @@ Results = tuple[list[Figure], dict[str, Any]]
     type=click.Choice(_PARTS),
     multiple=True,
     help="capture: uploads, passports, verification. ledger: the sequencer alone, bytes on disk. "
-    "witnessed: from submission to a proof that a witness cosigned. Repeatable [default: all].",
+    "witnessed: from submission to a proof that a witness cosigned. throughput: events a second of "
+    "the whole platform, whose processor time it is, and --seconds of own proofs without a pause. "
+    "Repeatable [default: all but throughput].",
 )
 @click.option(
     "--rounds", default=5, show_default=True, help="Rounds per figure; medians are printed."
@@ -49,7 +55,12 @@ Results = tuple[list[Figure], dict[str, Any]]
     help="Events per round of a bulk figure (thousands).",
 )
 @click.option("--rate", default=500, show_default=True, help="witnessed: events a second.")
-@click.option("--seconds", default=30, show_default=True, help="witnessed: how long to send.")
+@click.option(
+    "--seconds",
+    default=30,
+    show_default=True,
+    help="witnessed, throughput: how long to send.",
+)
 @click.option(
     "--map-subjects",
     type=click.IntRange(min=1_000),
@@ -75,12 +86,14 @@ def bench(
         return
     figures: list[Figure] = []
     facts: dict[str, Any] = {}
-    for part in parts or _PARTS:
+    for part in parts or _USUAL:
         with _settings(database) as settings:
             if part == "capture":
                 more = _capture(settings, rounds, events)
             elif part == "ledger":
                 more = _ledger(settings, rounds, events)
+            elif part == "throughput":
+                more = _throughput(settings, rounds, events, seconds)
             else:
                 more = _witnessed(settings, rate, seconds)
         figures += more[0]
@@ -165,6 +178,24 @@ def _witnessed(settings: Settings, rate: int, seconds: int) -> Results:
         ),
         **ledger.proof_sizes(bundle),
     }
+
+
+def _throughput(settings: Settings, rounds: int, events: int, seconds: int) -> Results:
+    with running(settings) as server:
+        api = _api(settings)
+        signer = workload.enrol(api, settings.data, now_seconds(), random_bytes)
+        database = Database.open(settings.database_url)
+        maker = Maker.of(signer, now_seconds(), random_bytes)
+        bench = Throughput(
+            api, database, settings.public_url, server.pid, maker, settings.data, note
+        )
+        figures = bench.figures(rounds, events)
+        bench.steady(seconds, 1_000)
+        figures += bench.sustained(seconds, 15_000)
+        database.close()
+    note("measuring the ceilings")
+    figures += bench.ceilings(settings.database_url, settings.port, rounds)
+    return figures, bench.facts
 
 
 def _api(settings: Settings) -> Api:

@@ -44,6 +44,32 @@ def test_a_short_run_has_every_figure_beside_its_ceiling() -> None:
     assert document["facts"]["bytes of entries for each log entry"] > 100
 
 
+def test_throughput_counts_everybodys_time_apart() -> None:
+    environment = {k: v for k, v in os.environ.items() if not k.startswith("PROVENANCE_")}
+    command = [sys.executable, "-m", "provenance.cli", "bench", "--part", "throughput", "--json"]
+    few = ["--rounds", "1", "--events", "1000", "--seconds", "1"]
+    done = subprocess.run(
+        [*command, *few], env=environment, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    document = json.loads(done.stdout)
+    figures = {figure["name"]: figure["median"] for figure in document["figures"]}
+    sent = "sealed batches of 1,000, distinct subjects"
+    for name in (f"{sent}, accepted and published", f"{sent}, accepted alone"):
+        assert figures[name] > 0
+    assert figures["single events with own proofs, one a request"] > 0
+    assert figures["own proofs in batches of 1,000, for 1 s"] > 0
+    assert len([name for name in figures if name.startswith("alone: ")]) == 4
+    facts = document["facts"]
+    if sys.platform == "linux":
+        for role in ("web", "sequencer"):
+            assert facts[f"{sent}, accepted and published: µs of {role} an event"] > 0
+        assert f"{sent}, accepted alone: µs of sequencer an event" not in facts
+        assert 50 < facts["sustained: largest worker, MB"] < 300
+    assert facts["sustained: events"] >= 1_000
+    assert facts["submit to published at 1,000 events/s, p99 ms"] > 0
+
+
 def test_a_run_about_a_small_map_has_its_figures_and_its_memory() -> None:
     """The bench itself fails when a delta does not give the map, or a state is not the map's."""
     environment = {k: v for k, v in os.environ.items() if not k.startswith("PROVENANCE_")}
