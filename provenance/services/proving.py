@@ -323,7 +323,7 @@ class Prover:
     ) -> dict[str, bytes | None]:
         """The map values of subjects at `size`; None for one that is absent."""
         keys = {uri: subject_key(uri) for uri in uris}
-        read = partial(mappages.read_pages, connection)
+        read = partial(mappages.read_stored, connection)
         with self._map(size) as keymap:
             found = keymap.values(keys.values(), read)
         return {uri: found[key] for uri, key in keys.items()}
@@ -333,7 +333,7 @@ class Prover:
     ) -> dict[str, bytes]:
         """The map's proof for each subject, of its value or of its absence."""
         keys = {uri: subject_key(uri) for uri in uris}
-        read = partial(mappages.read_pages, connection)
+        read = partial(mappages.read_stored, connection)
         with self._map(size) as keymap:
             found = keymap.proofs(keys.values(), read)
         return {uri: found[key] for uri, key in keys.items()}

@@ -417,7 +417,7 @@ class Sequencer:
             links=links,
             states=map_rows.read_states(connection, keys),
             keymap=known.keymap,
-            read=partial(mappages.read_pages, connection),
+            read=partial(mappages.read_stored, connection),
             fetch=self._fetch,
         )
 

@@ -18,7 +18,7 @@ from __future__ import annotations
 import fcntl
 import itertools
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -71,18 +71,24 @@ class DurableDirectory:
         Raises FileConflictError when it holds other bytes, OSError when the disk fails (then the
         file is whole or absent, and a repetition is harmless).
         """
-        path = self.root / name
-        self._make(path.parent)
-        temporary = _write_temporary(path, data, _FILE_MODE)
-        try:
-            path.hardlink_to(temporary)
-        except FileExistsError:
-            if path.read_bytes() != data:
-                raise FileConflictError(path) from None
-        finally:
-            temporary.unlink()
-        # Also when the name was there: its writer may have died between its link and its sync.
-        sync_directory(path.parent)
+        self.write_all_once([(name, data)])
+
+    def write_all_once(self, files: Iterable[tuple[str, bytes]]) -> None:
+        """`write_once` for each (name, data), in order; durable when all are written.
+
+        Each file's bytes are on the disk before its name exists, as ever; the names are brought
+        there together at the end, one sync a directory. When it raises, as `write_once` does, some
+        files may be there, perhaps not yet durably.
+        """
+        parents: dict[Path, None] = {}
+        for name, data in files:
+            path = self.root / name
+            self._make(path.parent)
+            _link_once(path, data)
+            # Also when the name was there: its writer may have died between its link and its sync.
+            parents[path.parent] = None
+        for parent in parents:
+            sync_directory(parent)
 
     def replace(self, name: str, data: bytes, mode: int = _FILE_MODE) -> None:
         """Make the file `name` hold `data` in place of what it held; durable on return.
@@ -132,6 +138,18 @@ class DurableDirectory:
             path.mkdir(exist_ok=True)
         sync_directory(path.parent)
         self._synced.add(path)
+
+
+def _link_once(path: Path, data: bytes) -> None:
+    """Have the file at `path`, whole; its name is not synced."""
+    temporary = _write_temporary(path, data, _FILE_MODE)
+    try:
+        path.hardlink_to(temporary)
+    except FileExistsError:
+        if path.read_bytes() != data:
+            raise FileConflictError(path) from None
+    finally:
+        temporary.unlink()
 
 
 def sync_directory(path: Path) -> None:

@@ -50,6 +50,19 @@ def read_pages(connection: Connection, places: Sequence[int]) -> dict[int, bytes
     return found
 
 
+def read_stored(connection: Connection, places: Sequence[int]) -> dict[int, tuple[bytes, bytes]]:
+    """The same with what was worked out of the leaves; empty where nobody wrote that."""
+    found: dict[int, tuple[bytes, bytes]] = {}
+    for start in range(0, len(places), _MAX_PLACES):
+        rows = read_rows(
+            connection,
+            "SELECT id, leaves, nodes FROM map_pages WHERE id",
+            places[start : start + _MAX_PLACES],
+        )
+        found.update((place, (leaves, nodes or b"")) for place, leaves, nodes in rows)
+    return found
+
+
 def write_pages(connection: Connection, changes: PageChanges, size: int) -> None:
     """Set rows as the checkpoint of `size` entries has them, and delete those of cut pages."""
     for start in range(0, len(changes.removed), _MAX_PLACES):
@@ -58,7 +71,7 @@ def write_pages(connection: Connection, changes: PageChanges, size: int) -> None
     upsert_rows(connection, map_pages, "id", _COLUMNS, _rows(sorted(changes.pages.items()), size))
 
 
-_COLUMNS: Final = ("id", "leaves", "hash", "size")
+_COLUMNS: Final = ("id", "leaves", "hash", "size", "nodes")
 
 
 def is_behind(connection: Connection) -> bool:
@@ -88,5 +101,7 @@ def count_pages(connection: Connection) -> int:
     return connection.scalar(select(func.count()).select_from(map_pages)) or 0
 
 
-def _rows(pages: Sequence[tuple[int, Page]], size: int) -> list[tuple[int, bytes, bytes, int]]:
-    return [(place, page.leaves, page.hash, size) for place, page in pages]
+def _rows(
+    pages: Sequence[tuple[int, Page]], size: int
+) -> list[tuple[int, bytes, bytes, int, bytes]]:
+    return [(place, page.leaves, page.hash, size, page.summary) for place, page in pages]

@@ -241,13 +241,16 @@ map_pages: Final = Table(
     "map_pages",
     metadata,
     # 2^depth + the first `depth` bits of its keys, as a number.
-    Column("id", BigInteger, primary_key=True, autoincrement=False),
+    Column("id", Id, primary_key=True, autoincrement=False),
     # (key ‖ value), 64 bytes each, in order of keys.
     Column("leaves", LargeBinary, nullable=False),
     # Of the part of the trie that these leaves make.
     Column("hash", LargeBinary, nullable=False),
     # Size of the checkpoint that last set it; never above publication.size.
     Column("size", BigInteger, nullable=False),
+    # What follows from the leaves, to save working it out (merkle.mappage): the bits and the hashes
+    # of the inner nodes, 33 bytes for each leaf but one. Believed only as far as `hash` proves it.
+    Column("nodes", LargeBinary),
     # With place and hash in it, a start reads the index and not the leaves.
     Index("ix_map_pages_size", "size", "id", "hash"),
 )

@@ -141,8 +141,8 @@ class DirectoryTileStore:
         self._directory.write_once(path, data)
 
     def write_all(self, files: Iterable[tuple[str, bytes]]) -> None:
-        for path, data in files:  # one disk: several at a time would only take turns
-            self.write_immutable(path, data)
+        # One disk: several at a time would only take turns.
+        self._directory.write_all_once(_checked(files))
 
     def forms(self, path: str) -> list[str]:
         file = self._file(path)
@@ -184,6 +184,12 @@ class DirectoryTileStore:
     def _file(self, path: str) -> Path:
         require_path(path)  # so that no path leaves the directory
         return self.root / path
+
+
+def _checked(files: Iterable[tuple[str, bytes]]) -> Iterator[tuple[str, bytes]]:
+    for path, data in files:
+        require_path(path)
+        yield path, data
 
 
 class LastSigned:

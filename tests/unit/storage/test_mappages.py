@@ -6,11 +6,14 @@ from functools import partial
 from hashlib import sha256
 from random import Random
 
+from sqlalchemy import update
+
 from merkle.pagemap import PageChanges, PageMap, pages_of
 from merkle.tree import Edge
 from provenance.domain.ledger import SubjectState
 from provenance.storage import keymap, mappages
 from provenance.storage.session import Connection, Database
+from provenance.storage.tables import map_pages
 
 
 def sha(text: str) -> bytes:
@@ -43,10 +46,39 @@ def test_pages_are_written_changed_cut_and_read_back(database: Database) -> None
             assert rows(connection) == {place: page.hash for place, page in expected.items()}
             pages = mappages.read_pages(connection, [*expected, 1, 2**60])
             assert pages == {place: page.leaves for place, page in expected.items()}
+            assert mappages.read_stored(connection, [*expected, 1, 2**60]) == {
+                place: (page.leaves, page.summary) for place, page in expected.items()
+            }
             assert mappages.count_pages(connection) == len(expected)
             fresh = PageMap.load(rows(connection).items(), len(held))
             assert fresh.root() == paged.root()
     assert cut > 8
+
+
+def test_nodes_that_the_revision_before_left_behind_are_worked_out_again(
+    database: Database,
+) -> None:
+    """It changes leaves and hash and does not know the column; or it wrote the row, without it."""
+    keys = [sha(str(n)) for n in range(300)]
+    paged = PageMap()
+    with database.write() as connection:
+        changes = paged.update([(key, sha("v")) for key in keys], lambda _: {})
+        mappages.write_pages(connection, changes, 1)
+        changes = paged.update([(key, sha("w")) for key in keys[:200]], lambda _: {})
+        for place, page in changes.pages.items():
+            connection.execute(
+                update(map_pages)
+                .where(map_pages.c.id == place)
+                .values(leaves=page.leaves, hash=page.hash, size=2)
+            )
+        connection.execute(update(map_pages).where(map_pages.c.id % 3 == 0).values(nodes=None))
+    with database.read() as connection:
+        read = partial(mappages.read_stored, connection)
+        fresh = PageMap.load(rows(connection).items(), len(keys))
+        proofs = fresh.proofs(keys, read)
+        assert proofs == paged.proofs(keys, lambda _: {})
+        changes = fresh.update([(key, sha("x")) for key in keys[100:]], read)
+        assert all(page.is_sound for page in changes.pages.values())
 
 
 def test_only_newer_pages_are_told(database: Database) -> None:

@@ -67,7 +67,7 @@ ROWS: dict[str, dict[str, Any]] = {
     "publication": {"id": 1, "size": 1, "note": b"n", "published_at": 1},
     "map_leaves": {"key": b"k" * 32, "count": 1, "head": b"h", "root": b"r", "head_index": 0}
     | {"edge": b"e", "size": 1},
-    "map_pages": {"id": 1, "leaves": b"l", "hash": b"h", "size": 1},
+    "map_pages": {"id": 1, "leaves": b"l", "hash": b"h", "size": 1, "nodes": b"n"},
     "forks": {"id": 7, "hash": b"h", "evidence": b"{}", "source": "s", "found_at": 1},
     "sightings": {"id": 7, "hash": b"h", "size": 1, "note": b"n", "source": "s", "found_at": 1},
     "anchors": {"id": 7, "kind": "evm", "size": 1, "checkpoint": b"c", "requested_at": 1}
