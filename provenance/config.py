@@ -143,6 +143,11 @@ class Settings:
     ``warning`` or ``error``."""
     log_clients: str = "off"
     """``on``: access lines name the client's address, which is personal data in many places."""
+    traces: str = ""
+    """Whole address of an OpenTelemetry collector (OTLP over HTTP); empty: no traces. Needs the
+    extra ``traces``."""
+    trace_witnesses: str = "off"
+    """``on``: requests to witnesses bear a `traceparent`, if there are traces."""
 
     def __post_init__(self) -> None:
         for name, low, high in _RANGES:
@@ -162,6 +167,7 @@ class Settings:
             _check_mirror(url)
         _check_anchors(self)
         _check_metrics(self.metrics)
+        _check_traces(self.traces)
         _check_tiles(self)
         if not self.operator_name.strip() or len(self.operator_name) > 200:
             raise _refused("operator_name", self.operator_name, "a name of 1 to 200 characters")
@@ -261,6 +267,7 @@ _WORDS: Final = (
     ("log_format", ("auto", "json", "text")),
     ("log_level", ("debug", "info", "warning", "error")),
     ("log_clients", ("off", "on")),
+    ("trace_witnesses", ("off", "on")),
 )
 
 
@@ -380,6 +387,13 @@ def _check_tiles(settings: Settings) -> None:
 def _refused(name: str, found: str, expected: str) -> SettingsError:
     variable = name if name.startswith(PREFIX) else PREFIX + name.upper()
     return SettingsError(f"setting {variable} is {found!r}; expected {expected}")
+
+
+def _check_traces(url: str) -> None:
+    parts = urlsplit(url)
+    if url and (parts.scheme not in {"http", "https"} or not parts.netloc or "@" in parts.netloc):
+        # The address of a hosted collector may hold its customer's secret: say the scheme only.
+        raise _refused("traces", url.partition(":")[0] + ":…", "http(s)://HOST[:PORT]/v1/traces")
 
 
 def _check_metrics(address: str) -> None:

@@ -295,7 +295,9 @@ class Platform:
         timeout_ms = settings.witness_timeout_ms
         feeders = make_feeders(
             self.policy,
-            lambda url: ObservedWitness(HttpWitness(url, timeout_ms=timeout_ms), self.observer),
+            lambda url: ObservedWitness(
+                HttpWitness(url, timeout_ms=timeout_ms, more=self.observer.outgoing), self.observer
+            ),
             self.clock,
         )
         return Sequencer(

@@ -91,21 +91,22 @@ def serve(
 @spoken_errors
 def sequence() -> None:
     """The sequencer's process, as `serve` starts it (settings from the environment)."""
+    stop = threading.Event()
+    # A handler would run inside Event.wait of this very thread and could find its lock taken, so a
+    # thread of its own waits for the signals. Blocked before any other thread is there, traces'
+    # too: whichever did not block them would be ended by them, and the process with it.
+    signal.pthread_sigmask(signal.SIG_BLOCK, _STOP_SIGNALS)
+    threading.Thread(target=_stop_when_told, args=(stop,), daemon=True).start()
     settings = Settings.load(os.environ)
     observer = begin(settings, "sequencer")
     try:
-        _sequence(settings, observer)
+        _sequence(settings, observer, stop)
     except (DomainError, MerkleError, StorageError, OSError) as error:
         _LOGGER.critical("the sequencer ends: %s", error)
         sys.exit(1)
 
 
-def _sequence(settings: Settings, observer: Observer) -> None:
-    stop = threading.Event()
-    # A handler would run inside Event.wait of this very thread and could find its lock taken, so a
-    # thread of its own waits for the signals.
-    signal.pthread_sigmask(signal.SIG_BLOCK, _STOP_SIGNALS)
-    threading.Thread(target=_stop_when_told, args=(stop,), daemon=True).start()
+def _sequence(settings: Settings, observer: Observer, stop: threading.Event) -> None:
     platform = Platform.open(settings, observer)
     if platform.anchor_kinds:
         # Made here, so that certificates or a key that cannot be read are said at the start; a

@@ -141,6 +141,9 @@ class Capture:
         if _may_share(read):
             accepted = self._grouping.submit(read)
             if accepted is not None:
+                new = accepted.created
+                links = len(read.entries[0].subjects) if new else 0
+                self._observer.accepted(events=int(new), known=int(not new), links=links)
                 return accepted
         return self._accept(read)
 
@@ -228,9 +231,6 @@ class Capture:
             plan = appending.plan()
             upload_id = self._write(appending, plan) if plan.links else 0
         new = {entry.leaf for entry in plan.entries}
-        self._observer.accepted(
-            events=len(new), known=len(entries) - len(new), links=len(plan.links)
-        )
         answers: list[Accepted | None] = [None] * size
         for entry, answer in zip(entries, plan.answers, strict=True):
             receipt = self._sign(together, plan.time, [answer])

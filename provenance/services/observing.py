@@ -12,8 +12,8 @@ Also here, because services, web and log lines share it: the request in which a 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from contextvars import ContextVar
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, Literal
@@ -97,6 +97,66 @@ class Observer:
 
     def failed(self, reason: Failure) -> None:
         """A round of the sequencer came to nothing."""
+
+    def outgoing(self) -> Mapping[str, str]:
+        """Headers for a request to a witness: none, unless somebody wants to be followed there."""
+        return {}
+
+
+class Both(Observer):
+    """Two observers; what both are told, the first hears first."""
+
+    def __init__(self, first: Observer, second: Observer) -> None:
+        self._first = first
+        self._second = second
+
+    @contextmanager
+    def _within(
+        self, first: AbstractContextManager[object], second: AbstractContextManager[object]
+    ) -> Iterator[None]:
+        with first, second:
+            yield
+
+    def step(self, name: Step) -> AbstractContextManager[object]:
+        """Around it for both."""
+        return self._within(self._first.step(name), self._second.step(name))
+
+    def request(
+        self, context: RequestContext, traceparent: str | None
+    ) -> AbstractContextManager[object]:
+        """Around it for both."""
+        return self._within(
+            self._first.request(context, traceparent), self._second.request(context, traceparent)
+        )
+
+    def answered(self, exchange: Exchange) -> None:
+        """To both."""
+        self._first.answered(exchange)
+        self._second.answered(exchange)
+
+    def refused(self, code: str) -> None:
+        """To both."""
+        self._first.refused(code)
+        self._second.refused(code)
+
+    def accepted(self, *, events: int, known: int, links: int) -> None:
+        """To both."""
+        self._first.accepted(events=events, known=known, links=links)
+        self._second.accepted(events=events, known=known, links=links)
+
+    def published(self, *, links: int, delays_ms: Sequence[int]) -> None:
+        """To both."""
+        self._first.published(links=links, delays_ms=delays_ms)
+        self._second.published(links=links, delays_ms=delays_ms)
+
+    def failed(self, reason: Failure) -> None:
+        """To both."""
+        self._first.failed(reason)
+        self._second.failed(reason)
+
+    def outgoing(self) -> Mapping[str, str]:
+        """Of both."""
+        return {**self._first.outgoing(), **self._second.outgoing()}
 
 
 _NOTHING: Final = nullcontext()

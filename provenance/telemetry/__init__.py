@@ -12,11 +12,16 @@ import os
 from typing import Final
 
 from provenance.config import Settings
-from provenance.services.observing import SILENT, Observer
+from provenance.domain.errors import DomainError
+from provenance.services.observing import SILENT, Both, Observer
 from provenance.telemetry.logs import configure
 
 DIRECTORY_VARIABLE: Final = "PROMETHEUS_MULTIPROC_DIR"
 """prometheus_client decides by it, when it is imported, whether numbers go into files."""
+
+
+class TracesMissingError(DomainError):
+    """Traces are wanted and OpenTelemetry is not installed."""
 
 
 def begin(settings: Settings, process: str) -> Observer:
@@ -27,9 +32,24 @@ def begin(settings: Settings, process: str) -> Observer:
     names the directory in the environment.
     """
     configure(settings, process)
+    # Imported only where it is used: nobody else pays for it.
+    observer = SILENT
+    if settings.traces:
+        observer = _traces(settings, process)
     if settings.metrics and os.environ.get(DIRECTORY_VARIABLE):
-        # Imported only where it is used: nobody else pays for it.
         from provenance.telemetry.metrics import Metrics  # noqa: PLC0415
 
-        return Metrics()
-    return SILENT
+        metrics = Metrics()
+        observer = metrics if observer is SILENT else Both(metrics, observer)
+    return observer
+
+
+def _traces(settings: Settings, process: str) -> Observer:
+    try:
+        from provenance.telemetry.traces import Traces  # noqa: PLC0415
+    except ImportError as error:
+        raise TracesMissingError(
+            f"PROVENANCE_TRACES is set, but {error.name} is not installed: run "
+            "pip install 'provenance[traces]', or leave the setting empty"
+        ) from error
+    return Traces(settings.traces, process, tell_witnesses=settings.trace_witnesses == "on")

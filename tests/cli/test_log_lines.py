@@ -31,6 +31,7 @@ from provenance.config import Settings
 from provenance.crypto.signing import PrivateKey, load_key
 from provenance.domain.party_events import operator_uri
 from provenance.platform import initialise
+from tests.support.otlp import collecting
 from tests.support.processes import Serve, free_port, serve, until
 from tests.support.served import now, observed
 
@@ -228,3 +229,27 @@ def test_a_platform_that_cannot_start_says_why_in_lines(tmp_path: Path) -> None:
             until(running.is_ready, 30)
         assert running.process.wait(60) == 1
         assert "is open to others" in running.messages
+
+
+def test_traces_of_all_processes_reach_a_collector_and_hold_no_payload(tmp_path: Path) -> None:
+    data = tmp_path / "data"
+    initialise(Settings(data=data))
+    with collecting() as collector:
+        more = {"PROVENANCE_TRACES": collector.url, "PROVENANCE_METRICS": f"[::1]:{free_port()}"}
+        with serve(data, more=more) as running:
+            until(running.is_ready)
+            body = b"\n".join(sealed(signer(running, data), "A"))
+            path, ndjson = "/api/v1/batches?wait=published", "application/x-ndjson"
+            answer, _ = ask(running, "POST", path, body, **{"Content-Type": ndjson})
+            assert answer.status == 201
+            request = answer.headers["X-Request-Id"]
+            assert running.stop(signal.SIGTERM) == 0
+    parts = {seen.name: seen.resource["provenance.process"] for seen in collector.spans}
+    assert parts["append"] == "web"
+    assert parts["publish"] == "sequencer"
+    (span,) = [s for s in collector.spans if s.attributes.get("provenance.request_id") == request]
+    assert span.attributes["provenance.events.new"] == 1
+    sent = b"".join(collector.bodies)
+    for spelling in spellings():
+        assert spelling.encode() not in sent
+    assert CLIENT.encode() not in sent

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -50,6 +51,17 @@ def test_an_upload_is_told_in_three_steps_and_its_numbers_after_the_commit(
     watched.submit_event(own)
     watched.submit_event(own)
     assert recorder.uploads[2:] == [(1, 0, 1), (0, 1, 0)]
+
+
+def test_each_of_those_that_share_a_commit_is_told_for_itself(
+    world: World, watched: Capture, recorder: Recorder
+) -> None:
+    brand = world.party("brand")
+    bodies = [brand.signed(item_event(number, number + 100)) for number in range(24)]
+    with ThreadPoolExecutor(8) as pool:
+        accepted = list(pool.map(watched.submit_event, [*bodies, *bodies[:6]]))
+    assert sum(one.created for one in accepted) == 24
+    assert sorted(recorder.uploads) == [(0, 1, 0)] * 6 + [(1, 0, 2)] * 24
 
 
 def test_what_is_refused_or_rolled_back_is_not_counted_as_accepted(
