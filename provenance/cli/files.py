@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import threading
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +21,7 @@ from provenance.cli.options import (
 )
 from provenance.cli.output import json_option, note, progress, result, spoken_errors
 from provenance.client.api import Api
+from provenance.client.batches import Outline, survey
 from provenance.client.errors import SealingError
 from provenance.client.sealing import (
     MAX_EVENTS,
@@ -28,6 +31,7 @@ from provenance.client.sealing import (
     seal_events,
     write_batch,
 )
+from provenance.client.transfer import Transfer, end_jobs
 from provenance.client.upload import Upload, send
 from provenance.domain.documents import parse_document
 
@@ -145,26 +149,96 @@ def _warner(file: Path, lenient: bool) -> Callable[[str], None] | None:
 )
 @url_option
 @click.option("--wait", is_flag=True, help="Wait until a published checkpoint covers the events.")
+@click.option(
+    "--connections",
+    type=click.IntRange(1, 16),
+    default=4,
+    show_default=True,
+    help="How many to use at once.",
+)
+@click.option(
+    "--cancel",
+    is_flag=True,
+    help="Send nothing: tell the platform that large uploads of these files end where they are.",
+)
 @json_option
 @spoken_errors
-def upload(files: tuple[Path, ...], url: str, wait: bool, as_json: bool) -> None:
-    """Upload sealed files; each receipt is checked and kept beside its file. Again is harmless."""
+def upload(
+    files: tuple[Path, ...], url: str, wait: bool, connections: int, cancel: bool, as_json: bool
+) -> None:
+    """Upload sealed files; each receipt is checked and kept beside its file. Again is harmless.
+
+    A file of several uploads one after the other (as `cat` makes it) goes in parts, over several
+    connections, and goes on by itself after lost connections and restarts, and, when the command is
+    given again, after it was ended here. What goes over different connections may be recorded in
+    another order than it is given in; --connections 1 keeps the order.
+    """
     api = Api(url)
-    done = [_upload(api, file, wait) for file in files]
-    total = sum(int(entry["events"]) for entry in done)
+    if cancel:
+        ended = sum(end_jobs(api, file) for file in files)
+        result({"ended": ended}, f"{ended} unfinished uploads ended", as_json)
+        return
+    outlines = [(file, survey(file)) for file in files]
+    total = sum(outline.events for _, outline in outlines)
+    with progress(total, files[0].name if len(files) == 1 else f"{len(files)} files") as advance:
+        done = _upload_all(api, outlines, wait, connections, _one_at_a_time(advance))
+    for entry in done:
+        _note(entry)
     result({"uploads": done}, f"{total} events uploaded", as_json)
 
 
-def _upload(api: Api, file: Path, wait: bool) -> dict[str, Any]:
-    sending = Upload(file)
-    events = len(sending.contents().events)
-    with progress(events, file.name) as advance:
-        posted = send(api, sending, wait=wait, advance=advance)
+def _upload_all(
+    api: Api,
+    outlines: Sequence[tuple[Path, Outline]],
+    wait: bool,
+    connections: int,
+    advance: Callable[[int], None],
+) -> list[dict[str, Any]]:
+    """Small files beside each other, then the large ones, each over all connections."""
+    done: dict[Path, dict[str, Any]] = {}
+    small = [file for file, outline in outlines if outline.batches == 1]
+    with ThreadPoolExecutor(connections) as pool:
+        try:
+            entries = pool.map(lambda file: _upload_small(api, file, wait, advance), small)
+            done |= zip(small, entries, strict=True)
+        except BaseException:
+            pool.shutdown(cancel_futures=True)
+            raise
+    for file, outline in outlines:
+        if outline.batches > 1:
+            transfer = Transfer(api, file, outline.origin, connections=connections, advance=advance)
+            entry = {"file": str(file), "receipt": str(transfer.run()), "events": outline.events}
+            entry |= {"published": transfer.wait_until_published()} if wait else {}
+            done[file] = entry
+    return [done[file] for file, _ in outlines]
+
+
+def _upload_small(
+    api: Api, file: Path, wait: bool, advance: Callable[[int], None]
+) -> dict[str, Any]:
+    posted = send(api, Upload(file), wait=wait, advance=advance)
     kept = file.with_name(file.name + ".receipt")
     kept.write_text(json.dumps(posted.receipt, indent=2) + "\n", "utf-8")
-    accepted = posted.receipt["accepted"]
-    note(f"{file}: {events} events accepted {accepted}, receipt in {kept}")
-    if wait and not posted.published:
-        note(f"{file}: not in a published checkpoint after a minute; is the sequencer running?")
-    entry = {"file": str(file), "receipt": str(kept), "events": events, "accepted": accepted}
+    entry = {"file": str(file), "receipt": str(kept), "events": len(posted.receipt["events"])}
+    entry["accepted"] = posted.receipt["accepted"]
     return entry | ({"published": posted.published} if wait else {})
+
+
+def _note(entry: dict[str, Any]) -> None:
+    when = f" {entry['accepted']}" if "accepted" in entry else ""
+    note(f"{entry['file']}: {entry['events']} events accepted{when}, receipt in {entry['receipt']}")
+    if entry.get("published") is False:
+        note(
+            f"{entry['file']}: not in a published checkpoint after a minute; is the sequencer "
+            "running?"
+        )
+
+
+def _one_at_a_time(advance: Callable[[int], None]) -> Callable[[int], None]:
+    lock = threading.Lock()
+
+    def locked(steps: int) -> None:
+        with lock:
+            advance(steps)
+
+    return locked

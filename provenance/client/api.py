@@ -3,6 +3,9 @@
 Retries are safe everywhere: a seal that arrived already is answered with the same receipt. So a
 lost connection, 429 and 502 to 504 are tried again (with Retry-After where given); every other
 refusal is final and becomes a ProblemError with the platform's own words.
+
+One request is tried only once here: the appending to a job (docs/formats.md section 17). How it
+goes on depends on what the platform has of it; that is `transfer`'s business.
 """
 
 from __future__ import annotations
@@ -16,11 +19,13 @@ from urllib.parse import quote
 
 import urllib3
 
-from provenance.client.errors import ProblemError, UnreachableError
+from provenance.client.errors import ProblemError, RetryError, UnreachableError
 
 _ATTEMPTS = 5
 _AGAIN = frozenset({429, 502, 503, 504})
 _PUBLISHED = "Provenance-Published"
+_INTEROP = {"Upload-Draft-Interop-Version": "8"}
+_LONGEST_PAUSE = 30.0
 Body = bytes | Callable[[], Iterable[bytes]]
 
 
@@ -49,7 +54,7 @@ class Api:
         self.base_url = base_url.rstrip("/")
         self._sleep = sleep
         self._pool = urllib3.PoolManager(
-            timeout=urllib3.Timeout(connect=10.0, read=timeout_seconds), retries=False, maxsize=4
+            timeout=urllib3.Timeout(connect=10.0, read=timeout_seconds), retries=False, maxsize=16
         )
 
     def live(self) -> bytes:
@@ -102,6 +107,63 @@ class Api:
         path = f"/api/v1/batches/{seal_hash.hex()}/disclosures"
         self._request("POST", path, body, "application/x-ndjson")
 
+    def begin_job(self) -> str:
+        """A new job that has no bytes yet; its path. One attempt: raises RetryError."""
+        answer = self._attempt(
+            *("POST", "/api/v1/jobs", b"", "application/x-ndjson"),
+            more={"Upload-Complete": "?0", **_INTEROP},
+        )
+        return str(answer.headers["Location"])
+
+    def job_offset(self, job: str) -> int:
+        """How many bytes the job has; whatever is still under way for it moves that no more.
+
+        One attempt: raises RetryError, and ProblemError when the job is unknown or has ended.
+        """
+        try:
+            answer = self._attempt("HEAD", job, more=_INTEROP)
+        except ProblemError as error:  # without a word: an answer to HEAD has no body
+            told = self.show_job(job)
+            ended = {
+                "type": "/problems/job-ended",
+                "detail": f"the upload is {told.get('state')}",
+                "accepted": {name: told.get(name, 0) for name in ("batches", "events")},
+                "refusal": told.get("refusal"),
+            }
+            raise ProblemError(error.status, ended) from error
+        return int(answer.headers["Upload-Offset"])
+
+    def append_to_job(
+        self, job: str, offset: int, body: Iterable[bytes], size: int, *, complete: bool
+    ) -> None:
+        """Send `size` bytes that belong at `offset`.
+
+        One attempt: raises RetryError when it is not known how far they came, and ProblemError.
+        """
+        headers = {
+            "Upload-Offset": str(offset),
+            "Upload-Complete": "?1" if complete else "?0",
+            "Content-Length": str(size),
+        }
+        kind = "application/partial-upload"
+        self._attempt("PATCH", job, body if size else b"", kind, more=headers | _INTEROP)
+
+    def show_job(self, job: str) -> dict[str, Any]:
+        """How far a job is, and what ended it; disturbs nobody."""
+        return self._json("GET", job)
+
+    def job_receipts(self, job: str, after: int) -> list[bytes]:
+        """Receipts of the job's batches behind the first `after`, canonical JSON, not yet checked.
+
+        A page of them: perhaps fewer than there are.
+        """
+        lines = self.fetch(f"{job}/receipts?after={after}").split(b"\n")
+        return [line for line in lines if line]
+
+    def cancel_job(self, job: str) -> None:
+        """The platform takes nothing more of it; what was accepted stays."""
+        self._request("DELETE", job)
+
     def fetch(self, path: str, accept: str = "*/*") -> bytes:
         """GET, the body's bytes."""
         return self._request("GET", path, accept=accept).data
@@ -127,9 +189,15 @@ class Api:
         return document
 
     def _request(
-        self, method: str, path: str, body: Body | None = None, kind: str = "", accept: str = "*/*"
+        self,
+        method: str,
+        path: str,
+        body: Body | None = None,
+        kind: str = "",
+        accept: str = "*/*",
+        *,
+        more: dict[str, str] | None = None,
     ) -> urllib3.BaseHTTPResponse:
-        headers = {"Accept": accept} | ({"Content-Type": kind} if kind else {})
         trouble, pause = "no attempt made", 0.0
         for attempt in range(_ATTEMPTS):
             if attempt:
@@ -137,28 +205,43 @@ class Api:
             pause = 0.25 * 2**attempt
             sent = body() if callable(body) else body
             try:
-                answer = self._pool.request(
-                    method, self.base_url + path, body=sent, headers=headers, redirect=False
-                )
-            except urllib3.exceptions.HTTPError as error:
-                trouble = f"{type(error).__name__}: {error}"
-                continue
-            if answer.status in _AGAIN:
-                trouble = str(ProblemError(answer.status, _problem(answer.data)))
-                pause = _retry_after(answer.headers.get("Retry-After"), pause)
-                continue
-            if answer.status >= 300:  # a redirect is no answer of ours either
-                raise ProblemError(answer.status, _problem(answer.data))
-            return answer
+                return self._attempt(method, path, sent, kind, accept, more=more)
+            except RetryError as error:
+                trouble = str(error)
+                pause = pause if error.pause_s is None else error.pause_s
         raise UnreachableError(f"{self.base_url}{path}: {trouble} (tried {_ATTEMPTS} times)")
+
+    def _attempt(
+        self,
+        method: str,
+        path: str,
+        body: bytes | Iterable[bytes] | None = None,
+        kind: str = "",
+        accept: str = "*/*",
+        *,
+        more: dict[str, str] | None = None,
+    ) -> urllib3.BaseHTTPResponse:
+        headers = {"Accept": accept} | ({"Content-Type": kind} if kind else {}) | (more or {})
+        try:
+            answer = self._pool.request(
+                method, self.base_url + path, body=body, headers=headers, redirect=False
+            )
+        except urllib3.exceptions.HTTPError as error:
+            raise RetryError(f"{type(error).__name__}: {error}") from error
+        if answer.status in _AGAIN:
+            trouble = str(ProblemError(answer.status, _problem(answer.data)))
+            raise RetryError(trouble, _retry_after(answer.headers.get("Retry-After")))
+        if answer.status >= 300:  # a redirect is no answer of ours either
+            raise ProblemError(answer.status, _problem(answer.data))
+        return answer
 
 
 def _waiting(path: str, wait: bool) -> str:
     return path + "?wait=published" if wait else path
 
 
-def _retry_after(header: str | None, default: float) -> float:
-    return min(float(header), 30.0) if header and header.isdigit() else default
+def _retry_after(header: str | None) -> float | None:
+    return min(float(header), _LONGEST_PAUSE) if header and header.isdigit() else None
 
 
 def _problem(body: bytes) -> dict[str, Any]:

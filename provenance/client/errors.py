@@ -30,6 +30,15 @@ class UnreachableError(ClientError):
     """No answer, or only 429 and 5xx, after every attempt; the same may be tried again."""
 
 
+class RetryError(UnreachableError):
+    """One attempt came to nothing: no answer, or 429 or 5xx. `pause_s`: how long the platform asked
+    us to wait, None if it said nothing."""
+
+    def __init__(self, words: str, pause_s: float | None = None) -> None:
+        super().__init__(words)
+        self.pause_s = pause_s
+
+
 class ReceiptError(ClientError):
     """The platform answered with a receipt that does not fit what was sent."""
 
@@ -45,7 +54,7 @@ class ProblemError(ClientError):
     @property
     def code(self) -> str:
         """The last part of the problem's type, such as ``head-moved``."""
-        return str(self.document.get("type", "")).rsplit("/", 1)[-1]
+        return str(self.document.get("type", "")).replace("#", "/").rsplit("/", 1)[-1]
 
 
 def _in_words(status: int, document: dict[str, Any]) -> str:

@@ -12,8 +12,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from provenance.client.api import Api
+from provenance.client.batches import Contents
 from provenance.client.sealing import Random, Signer, prepare, seal_events
-from provenance.client.upload import Contents, verify_receipt
+from provenance.client.upload import verify_receipt
 from provenance.crypto.signing import PrivateKey
 from provenance.domain import party_events as rules
 from provenance.domain.context import EPCIS_CONTEXT, PROV_CONTEXT

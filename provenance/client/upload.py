@@ -17,28 +17,20 @@ from typing import Any
 
 from merkle.hashing import leaf_hash
 from provenance.client.api import Api, Posted
+from provenance.client.batches import Contents, parse_line
 from provenance.client.errors import ReceiptError, SealingError
 from provenance.client.sealing import disclosures_path
 from provenance.crypto.errors import CryptoError
 from provenance.crypto.integrity import verify_proof
 from provenance.crypto.signing import PublicKey
 from provenance.domain import canonical
-from provenance.domain.errors import DomainError, Refusal
+from provenance.domain.errors import DomainError
 from provenance.domain.party import KeyRefusedError, Party
 from provenance.domain.party_events import operator_uri
 from provenance.domain.receipt import MalformedReceiptError, Receipt, read_receipt
 from provenance.domain.seal import is_seal
 
 Advance = Callable[[int], None]
-
-
-@dataclass(frozen=True, slots=True)
-class Contents:
-    """What an upload says: its log, its seal's hash (None: own proofs) and its event hashes."""
-
-    origin: str
-    seal: bytes | None
-    events: tuple[bytes, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +48,9 @@ class Upload:
 
     def contents(self) -> Contents:
         """The hashes that the receipt must name; raises SealingError for what is no upload."""
-        documents = [self._parse(number, line) for number, line in enumerate(self.lines(), 1)]
+        documents = [
+            parse_line(self.path, number, line) for number, line in enumerate(self.lines(), 1)
+        ]
         # As the platform does: what is hashed are the canonical bytes, however a line is written.
         hashes = tuple(leaf_hash(canonical.encode(document)) for document in documents)
         if not documents:
@@ -70,15 +64,6 @@ class Upload:
                 "make the file with `provenance seal`"
             )
         return Contents(str(proof.get("domain")), None, hashes)
-
-    def _parse(self, number: int, line: bytes) -> dict[str, Any]:
-        try:
-            document = canonical.parse(line)
-        except Refusal as refusal:
-            raise SealingError(f"{self.path}: {refusal.at_line(number)}") from refusal
-        if not isinstance(document, dict):
-            raise SealingError(f"{self.path}: line {number}: expected an object")
-        return document
 
 
 def send(api: Api, upload: Upload, *, wait: bool = False, advance: Advance | None = None) -> Posted:

@@ -67,6 +67,42 @@ def test_seal_cuts_a_long_document_into_files(terminal: Terminal, who: Any) -> N
     assert [entry["events"] for entry in done] == [2, 2, 1]
 
 
+def test_files_joined_by_cat_are_one_large_upload(terminal: Terminal, who: Any) -> None:
+    file = document(terminal.folder, "many", *(f"CAT{number}" for number in range(9)))
+    sealed = terminal.json("seal", file, *who, "--batch", "2", remote=True)
+    joined = terminal.folder / "joined.ndjson"
+    joined.write_bytes(b"".join(Path(name).read_bytes() for name in sealed["files"]))
+    for _ in range(2):
+        (done,) = terminal.json("upload", joined, "--wait", remote=True)["uploads"]
+        assert (done["events"], done["published"]) == (9, True)
+        assert done["receipt"] == f"{joined}.receipts.ndjson"
+        receipts = [json.loads(line) for line in Path(done["receipt"]).read_bytes().splitlines()]
+        seals = [bytes.fromhex(seal) for seal in sealed["seals"]]
+        assert [receipt["seal"] for receipt in receipts] == list(map(encode_base64, seals))
+    bundle = json.loads(terminal.served.api().passport(item("CAT8")))
+    assert bundle["subjects"][0]["value"]["count"] == 1
+    told = terminal.run("upload", joined, "--cancel", remote=True)
+    assert told.stdout == "0 unfinished uploads ended\n"
+
+
+def test_several_files_in_one_command_keep_their_order_in_the_answer(
+    terminal: Terminal, who: Any
+) -> None:
+    files = []
+    for name, serials in (("first", ["F1"]), ("second", ["F2", "F3", "F4"]), ("third", ["F5"])):
+        made = document(terminal.folder, name, *serials)
+        files.append(terminal.json("seal", made, *who, "--batch", "3", remote=True)["files"][0])
+    large = terminal.folder / "large.ndjson"
+    large.write_bytes(Path(files[0]).read_bytes() + Path(files[1]).read_bytes())
+    given = [files[0], large, files[2]]
+    done = terminal.json("upload", *given, "--connections", "2", remote=True)["uploads"]
+    assert [(entry["file"], entry["events"]) for entry in done] == [
+        (str(given[0]), 1),
+        (str(large), 4),
+        (str(given[2]), 1),
+    ]
+
+
 def test_sealing_again_is_refused_because_it_would_record_twice(
     terminal: Terminal, who: Any
 ) -> None:

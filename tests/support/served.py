@@ -8,6 +8,7 @@ a bad network does. Tests of processes (signals, restarts) start `provenance ser
 
 from __future__ import annotations
 
+import io
 import os
 import socket
 import threading
@@ -42,24 +43,31 @@ def now() -> int:
 
 @dataclass
 class Flaw:
-    """What happens to answers of POST requests, one entry a request; then nothing any more.
+    """What happens to POST and PATCH requests, one entry a request; then nothing any more.
 
-    "lost": the request is carried out and the connection closed without an answer; "busy": 503
-    without carrying it out; a callable is given the answer's JSON document and returns another.
+    "lost": the request is carried out and the connection closed without an answer; "cut": the same,
+    but only half of its body comes; "busy": 503 without carrying it out; "full": 429; "well":
+    nothing; a callable is given the answer's body and returns another.
     """
 
     app: Wsgi
     plan: list[Any] = field(default_factory=list)
 
     def __call__(self, environ: dict[str, Any], start: Any) -> Any:
-        if environ["REQUEST_METHOD"] != "POST" or not self.plan:
+        if environ["REQUEST_METHOD"] not in ("POST", "PATCH") or not self.plan:
             return self.app(environ, start)
         step = self.plan.pop(0)
-        if step == "busy":
-            environ["wsgi.input"].read()
-            start("503 Service Unavailable", [("Retry-After", "0"), ("Content-Length", "0")])
+        if step == "well":
+            return self.app(environ, start)
+        if step in ("busy", "full"):
+            _body(environ)
+            status = "503 Service Unavailable" if step == "busy" else "429 Too Many Requests"
+            start(status, [("Retry-After", "0"), ("Content-Length", "0")])
             return [b""]
-        if step == "lost":
+        if step == "cut":
+            body = _body(environ)
+            environ["wsgi.input"] = io.BytesIO(body[: len(body) // 2])
+        if step in ("lost", "cut"):
             b"".join(self.app(environ, lambda *_: lambda _: None))
             environ["werkzeug.socket"].shutdown(socket.SHUT_RDWR)
             raise ConnectionResetError  # which the server takes as: nobody is there any more
@@ -71,6 +79,11 @@ class Flaw:
         headers = [(n, v) for n, v in kept[1] if n.lower() != "content-length"]
         start(kept[0], [*headers, ("Content-Length", str(len(body)))])
         return [body]
+
+
+def _body(environ: dict[str, Any]) -> bytes:
+    length = environ.get("CONTENT_LENGTH")  # none: the server takes the chunks apart, to their end
+    return bytes(environ["wsgi.input"].read(*([int(length)] if length else [])))
 
 
 @dataclass(frozen=True)
