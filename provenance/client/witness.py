@@ -17,6 +17,7 @@ Sources: C2SP tlog-witness 1.0, tlog-tiles 0.1.
 from __future__ import annotations
 
 import time
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Final
 
@@ -42,9 +43,12 @@ class Answer:
 class HttpWitness:
     """A witness below `url`. Safe to share by threads; two connections are kept alive."""
 
-    def __init__(self, url: str, *, timeout_ms: int) -> None:
+    def __init__(
+        self, url: str, *, timeout_ms: int, more: Callable[[], Mapping[str, str]] = dict
+    ) -> None:
+        """`more` gives further headers for each request, none by itself."""
         self.url = url.rstrip("/")
-        self._http = _Http(timeout_ms)
+        self._http = _Http(timeout_ms, more)
 
     def add_checkpoint(self, body: bytes) -> Answer:
         """Ask for a cosignature. Raises ConnectionError or TimeoutError when no answer comes."""
@@ -70,7 +74,8 @@ class HttpMirror:
 class _Http:
     """One host: one connection to be cosigned, one to look what it shows meanwhile."""
 
-    def __init__(self, timeout_ms: int) -> None:
+    def __init__(self, timeout_ms: int, more: Callable[[], Mapping[str, str]] = dict) -> None:
+        self._more = more
         self._seconds = timeout_ms / 1000
         self._pool = urllib3.PoolManager(
             num_pools=1, maxsize=2, retries=False, timeout=urllib3.Timeout(total=self._seconds)
@@ -98,7 +103,8 @@ class _Http:
             url,
             body=body,
             headers={"User-Agent": _AGENT, "Accept-Encoding": "identity"}
-            | ({"Content-Type": "text/plain; charset=utf-8"} if body is not None else {}),
+            | ({"Content-Type": "text/plain; charset=utf-8"} if body is not None else {})
+            | dict(self._more()),
             redirect=False,
             preload_content=False,
             decode_content=False,
