@@ -22,11 +22,11 @@ from __future__ import annotations
 import socket
 import threading
 import zlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from http import HTTPStatus
-from typing import Protocol
+from typing import Any, Final, Protocol
 
 from flask import Flask, Request, Response, g, request
 from werkzeug.exceptions import ClientDisconnected, RequestEntityTooLarge
@@ -46,6 +46,7 @@ BODY_SECONDS = 300.0
 #: Block-wise compressors write a member per 64 KiB; millions of empty members are an attack on
 #: our time.
 GZIP_MEMBERS = 16_384
+_CLOSER: Final = "provenance.close"
 _GZIP_WINDOW = 16 + zlib.MAX_WBITS  # zlib's way to say: a gzip header and trailer are demanded
 
 
@@ -113,6 +114,13 @@ def register(app: Flask, most: int) -> None:
                 rest -= len(chunk)
         return response
 
+    inner = app.wsgi_app
+
+    def with_closer(environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
+        environ[_CLOSER] = closer(start_response)
+        return inner(environ, start_response)
+
+    app.wsgi_app = with_closer  # type: ignore[method-assign]
     app.before_request(_begin)
     app.after_request(take_in_rest)
     app.teardown_request(_end)
@@ -123,14 +131,15 @@ def _begin() -> None:
     if not request.content_length and "HTTP_TRANSFER_ENCODING" not in request.environ:
         return
     connection: socket.socket | None = request.environ.get("gunicorn.socket")
+    close: Callable[[], None] = request.environ[_CLOSER]
     with ExitStack() as held:
         try:
             held.enter_context(slots().upload())
         except BusyError:
             if connection is not None:
-                _stop_listening(connection)  # the thread is not held for what will not be read
+                _hang_up(connection, close)  # the thread is not held for what will not be read
             raise
-        held.enter_context(hanging_up(connection, BODY_SECONDS))
+        held.enter_context(hanging_up(connection, BODY_SECONDS, close))
         g.body = held.pop_all()
 
 
@@ -140,9 +149,24 @@ def _end(_error: BaseException | None) -> None:
         held.close()
 
 
+def closer(start_response: Callable[..., Any]) -> Callable[[], None]:
+    """What makes the server say `Connection: close` and do so (gunicorn; else nothing happens).
+
+    A body that was not read to its end may still come in. On a connection that stays open its bytes
+    would be taken for the head of the next request, which behind a proxy may be somebody else's
+    (RFC 9112 section 9.3). A header of ours would not do: gunicorn sets this one by itself.
+    """
+    server = getattr(start_response, "__self__", None)
+    close: Callable[[], None] = getattr(server, "force_close", lambda: None)
+    return close
+
+
 @contextmanager
-def hanging_up(connection: socket.socket | None, seconds: float) -> Iterator[None]:
-    """Stop listening to `connection` after `seconds`: a read that waits for more then sees the end.
+def hanging_up(
+    connection: socket.socket | None, seconds: float, close: Callable[[], None]
+) -> Iterator[None]:
+    """Stop listening to `connection` after `seconds`: a read that waits for more then sees the end,
+    and the connection is closed behind the answer (`close`, see :func:`closer`).
 
     A reader cannot look at the clock itself, because one read may wait for many small pieces. What
     we answer can still be sent. None (another server than gunicorn): nothing is done.
@@ -150,7 +174,7 @@ def hanging_up(connection: socket.socket | None, seconds: float) -> Iterator[Non
     if connection is None:
         yield
         return
-    timer = threading.Timer(seconds, _stop_listening, [connection])
+    timer = threading.Timer(seconds, _hang_up, [connection, close])
     timer.daemon = True
     timer.start()
     try:
@@ -159,7 +183,8 @@ def hanging_up(connection: socket.socket | None, seconds: float) -> Iterator[Non
         timer.cancel()
 
 
-def _stop_listening(connection: socket.socket) -> None:
+def _hang_up(connection: socket.socket, close: Callable[[], None]) -> None:
+    close()
     with suppress(OSError):  # it may have gone already
         connection.shutdown(socket.SHUT_RD)
 

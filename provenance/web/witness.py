@@ -40,7 +40,7 @@ from provenance.services.witness import (
     UnsignedError,
     Witness,
 )
-from provenance.web.bodies import hanging_up
+from provenance.web.bodies import closer, hanging_up
 
 MAX_BODY_BYTES: Final = 64 * 1024
 """An old size, 63 hashes, and a checkpoint under a dozen ML-DSA signatures."""
@@ -109,6 +109,8 @@ class WitnessApp:
             "X-Content-Type-Options": "nosniff",
             "Access-Control-Allow-Origin": "*",  # all of it is public, for readers in a browser too
         } | answer.headers
+        if "Connection" in answer.headers:  # gunicorn sets this one by itself, and must be told
+            closer(start)()
         start(f"{answer.status} {HTTPStatus(answer.status).phrase}", list(headers.items()))
         return [] if environ["REQUEST_METHOD"] == "HEAD" else [answer.body]
 
@@ -235,7 +237,7 @@ def _read_body(environ: dict[str, Any], seconds: float) -> bytes | Answer:
     chunked = environ.get("wsgi.input_terminated") and not environ.get("CONTENT_LENGTH")
     most = MAX_BODY_BYTES + 1 if chunked else int(length)
     try:
-        with hanging_up(environ.get("gunicorn.socket"), seconds):
+        with hanging_up(environ.get("gunicorn.socket"), seconds, _answer_closes):
             body: bytes = environ["wsgi.input"].read(most) if most else b""
     except Exception:  # the server's own words for broken chunks and lost connections
         return _reason(400, "the body cannot be read", Connection="close")
@@ -244,6 +246,10 @@ def _read_body(environ: dict[str, Any], seconds: float) -> bytes | Answer:
     if not chunked and len(body) < most:
         return _reason(400, f"the body ended after {len(body)} of {most} bytes", Connection="close")
     return body
+
+
+def _answer_closes() -> None:
+    """What a body that breaks off is answered with says `Connection: close`."""
 
 
 def _facts(body: bytes) -> dict[str, Any]:
