@@ -69,6 +69,9 @@ class Settings:
     port: int = 8000
     workers: int = 2
     """Web processes. The sequencer is one more."""
+    parts: str = "all"
+    """What `provenance serve` runs on this machine: ``web`` workers, the ``sequencer``, or ``all``
+    of it. A machine of web workers alone needs neither the log's key nor the clock's."""
 
     max_seal_events: int = 10_000
     """Events in one upload; docs/formats.md section 4 allows no more than 10,000."""
@@ -263,6 +266,7 @@ _RANGES: Final = (
     ("database_timeout_ms", 100, 60_000),
 )
 _WORDS: Final = (
+    ("parts", ("all", "web", "sequencer")),
     ("publication", ("wait", "upgrade")),
     ("log_format", ("auto", "json", "text")),
     ("log_level", ("debug", "info", "warning", "error")),

@@ -34,7 +34,7 @@ import secrets
 import socket
 import stat
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import cached_property
 from hashlib import sha256
@@ -98,6 +98,8 @@ LOG_KEY: Final = "log.key"
 CLOCK_KEY: Final = "clock.key"
 OPERATOR_KEY: Final = "operator.key"
 KEY_FILES: Final = (LOG_KEY, CLOCK_KEY, OPERATOR_KEY)
+WEB_KEY_FILES: Final = (OPERATOR_KEY,)
+"""What must lie on a machine of web workers alone; `receipt.key` only for COSE receipts."""
 NEXT_LOG_KEY: Final = "log-next.key"
 SUCCESSION_FILE: Final = "succession.json"
 MLDSA_KEY: Final = "log-mldsa.key"
@@ -127,10 +129,10 @@ class Keys:
     Without `log_mldsa` a log works as well, so that one may be missing (None).
     """
 
-    def __init__(self, directory: Path) -> None:
-        """Raises PlatformError if a file is missing or open to others; reads none of them."""
+    def __init__(self, directory: Path, required: Sequence[str] = KEY_FILES) -> None:
+        """Raises PlatformError if one of those is missing or open to others; reads none of them."""
         self._directory = directory
-        for name in KEY_FILES:
+        for name in required:
             _require_private(directory / name)
 
     @cached_property
@@ -182,7 +184,8 @@ def _require_private(path: Path) -> None:
         mode = path.stat().st_mode
     except FileNotFoundError as error:
         raise PlatformError(
-            f"{path} is missing; `provenance init` makes keys for a new log"
+            f"{path} is missing; `provenance init` makes keys for a new log, those of an "
+            "existing one are restored, or copied from another of its machines"
         ) from error
     if mode & (stat.S_IRWXG | stat.S_IRWXO):
         raise PlatformError(f"{path} is open to others; run: chmod 600 {path}")
@@ -236,7 +239,7 @@ class Platform:
 
         That `log.key` is the key of the policy is for the sequencer to see, which may read it.
         """
-        keys = Keys(settings.keys)
+        keys = Keys(settings.keys, WEB_KEY_FILES if settings.parts == "web" else KEY_FILES)
         origin = _read_origin(settings)
         if origin is None:
             raise PlatformError(
@@ -417,6 +420,24 @@ def initialise(settings: Settings) -> None:
             _begin(platform)
         finally:
             platform.close()
+
+
+def require_complete(settings: Settings) -> None:
+    """For a machine of web workers alone: all they need is there, and nothing is made.
+
+    Keys, origin and policy were copied from a machine on which `initialise` ran, which also brought
+    the tables to this version. Raises PlatformError, SchemaError, StoreUnavailableError.
+    """
+    platform = Platform.open(settings)
+    try:
+        schema.check(platform.database)
+        with platform.database.read() as connection:
+            if read_state(connection) is None:
+                raise PlatformError(
+                    "the database holds no log yet: start a machine with the sequencer first"
+                )
+    finally:
+        platform.close()
 
 
 def _begin(platform: Platform) -> None:

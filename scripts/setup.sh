@@ -1,6 +1,6 @@
 #!/bin/sh
 # Sets up .venv for running ("run") or for testing ("test"): nothing outside this folder is touched,
-# except that the tests' browser and strace are installed through apt when we are root and they are missing.
+# except that the tests' browser, strace and iproute2 are installed through apt when we are root and they are missing.
 # Says in one line what is missing when it cannot go on. Running it again costs a fraction of a second.
 set -eu
 cd "$(dirname "$0")/.."
@@ -87,9 +87,16 @@ install_strace() {
     command -v strace >/dev/null 2>&1 || say "note: no strace here, so the tests of failing system calls are skipped (apt install strace)"
 }
 
+# Without it the test of several machines is skipped, and all others run.
+install_ip() {
+    command -v ip >/dev/null 2>&1 && return
+    as_root && { say "installing iproute2 with apt (for the test of several machines)"; apt_install iproute2 || true; }
+    command -v ip >/dev/null 2>&1 || say "note: no ip here, so the test of several machines is skipped (apt install iproute2)"
+}
+
 make_environment
 case $mode in
     run) [ -n "$(find .venv -maxdepth 1 -name ".installed-test-$(stamp_of test)" 2>/dev/null)" ] || install_packages run; install_from_npm run ;;
-    test) install_packages test; install_from_npm test; install_browser; install_strace; sh scripts/setup_outside.sh ;;
+    test) install_packages test; install_from_npm test; install_browser; install_strace; install_ip; sh scripts/setup_outside.sh ;;
     *) stop "unknown mode '$mode': expected run or test" ;;
 esac

@@ -16,6 +16,7 @@ import pytest
 from hypothesis import HealthCheck, settings
 
 from tests.support.clock import FrozenClock
+from tests.support.hosts import BRIDGED
 from tests.support.missing import missing
 
 pytest_plugins = [
@@ -64,9 +65,10 @@ def _is_local(address: Any) -> bool:
     if host in {"", "localhost"}:
         return True
     try:
-        return ipaddress.ip_address(host.partition("%")[0]).is_loopback
+        found = ipaddress.ip_address(host.partition("%")[0])
     except ValueError:
         return False
+    return found.is_loopback or any(found in network for network in BRIDGED)
 
 
 @pytest.fixture(autouse=True, scope="session")

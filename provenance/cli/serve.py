@@ -3,6 +3,8 @@
 Three kinds of process: this one (the supervisor), gunicorn with its workers (`app:app`), and the
 sequencer. They share nothing but the data directory and the database. The supervisor ends both when
 it is told to stop (SIGTERM, SIGINT) or when either ends by itself; half a platform never stays up.
+Where several machines make one platform, each runs both or one of them (`parts`), and supervisors
+know nothing of each other: the lease in the database says which sequencer works.
 """
 
 from __future__ import annotations
@@ -18,7 +20,7 @@ import threading
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 from types import FrameType
@@ -31,7 +33,7 @@ from provenance.cli.options import data_option, database_option
 from provenance.cli.output import spoken_errors
 from provenance.config import PREFIX, Settings
 from provenance.domain.errors import DomainError
-from provenance.platform import Platform, initialise
+from provenance.platform import Platform, initialise, require_complete
 from provenance.services.forks import LogForkedError
 from provenance.services.observing import Observer
 from provenance.storage.errors import StorageError
@@ -60,6 +62,12 @@ class AddressTakenError(DomainError):
 @click.option("--workers", type=int, default=None, help="Web processes [default: 2].")
 @click.option("--origin", default=None, help="Name of the log; chosen once, at the first start.")
 @click.option("--base-url", default=None, help="Where readers reach us, if not at HOST:PORT.")
+@click.option(
+    "--parts",
+    type=click.Choice(["all", "web", "sequencer"]),
+    default=None,
+    help="What to run on this machine [default: all].",
+)
 @spoken_errors
 def serve(
     data: Path,
@@ -69,6 +77,7 @@ def serve(
     workers: int | None,
     origin: str | None,
     base_url: str | None,
+    parts: str | None,
 ) -> None:
     """Run the platform: web workers and sequencer. Ctrl-C or SIGTERM stops both cleanly."""
     settings = Settings.load(
@@ -80,10 +89,15 @@ def serve(
         workers=workers,
         origin=origin,
         base_url=base_url,
+        parts=parts,
     )
-    require_free_address(settings)
+    if settings.parts != "sequencer":
+        require_free_address(settings)
     configure(settings, "serve")
-    initialise(settings)
+    if settings.parts == "web":
+        require_complete(settings)
+    else:
+        initialise(settings)
     sys.exit(Supervisor(settings).run())
 
 
@@ -154,10 +168,8 @@ class Supervisor:
         env = environment(self._settings)
         listener = self._listener(env)
         try:
-            self._children["sequencer"] = spawn(
-                [sys.executable, "-m", "provenance.cli", "sequence"], env
-            )
-            self._children["web"] = spawn(gunicorn_command(self._settings), env)
+            for name, command in self._commands():
+                self._children[name] = spawn(command, env)
             threading.Thread(target=self._announce, daemon=True).start()
             if listener is not None:
                 listener.start()
@@ -166,6 +178,12 @@ class Supervisor:
             self._end_children()
             if listener is not None:
                 listener.stop()
+
+    def _commands(self) -> Iterator[tuple[str, list[str]]]:
+        if self._settings.parts != "web":
+            yield "sequencer", [sys.executable, "-m", "provenance.cli", "sequence"]
+        if self._settings.parts != "sequencer":
+            yield "web", gunicorn_command(self._settings)
 
     def _listener(self, env: dict[str, str]) -> Listener | None:
         """Bound before anything starts, answering after: a taken address stops us at once."""
@@ -206,7 +224,9 @@ class Supervisor:
                 child.wait()
 
     def _announce(self) -> None:
-        if wait_until_ready(self._settings, lambda: self._told_to_stop):
+        if self._settings.parts == "sequencer":
+            _LOGGER.info("sequencer started, data in %s", self._settings.data)
+        elif wait_until_ready(self._settings, lambda: self._told_to_stop):
             _LOGGER.info(
                 "listening on %s, data in %s", self._settings.public_url, self._settings.data
             )

@@ -77,6 +77,7 @@ def acquire(
     for its own standing lease again waits like any other: two processes may bear one name by
     mistake.
     """
+    _end_when_silent(connection, term)
     _ensure_row(connection, name)
     row = connection.execute(select(leases).where(leases.c.name == name)).one()
     if _stands(row.expires_at, now):
@@ -101,6 +102,7 @@ def renew(connection: Connection, lease: Lease, *, now: int, term: int) -> Lease
 
     An expired lease that nobody took is still ours: the token says so. Raises LeaseLostError.
     """
+    _end_when_silent(connection, term)
     expires_at = max(lease.expires_at, now + term)
     kept = connection.execute(
         update(leases)
@@ -128,6 +130,18 @@ def release(connection: Connection, lease: Lease) -> None:
         .where(leases.c.name == lease.name, leases.c.token == lease.token)
         .values(expires_at=0)
     )
+
+
+def _end_when_silent(connection: Connection, term: int) -> None:
+    """A holder that says nothing for a term inside its transaction has lost the lease there too.
+
+    Its host may have vanished with the row locked; the server would otherwise keep the lock, and
+    all others waiting, until it finds the connection dead, which can take minutes. The transaction
+    is rolled back, so whatever was slow (an object store) costs a round and no more.
+    """
+    if connection.dialect.name == "postgresql":
+        setting = text("SELECT set_config('idle_in_transaction_session_timeout', :ms, true)")
+        connection.execute(setting, {"ms": str(term)})
 
 
 def _ensure_row(connection: Connection, name: str) -> None:

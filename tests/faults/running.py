@@ -330,8 +330,8 @@ class Load:
         self._stop.wait(min(seconds, 0.1))
 
 
-def losses(platform: Running, load: Load, signed: list[bytes]) -> list[str]:
-    """The outside's complaints after everything is published; none.
+def losses(platform: Running, load: Load, signed: list[bytes], *others: Load) -> list[str]:
+    """The outside's complaints, of all loads, after everything is published; none.
 
     A promised link that the log does not hold exactly once; a checkpoint that disagrees with
     another; one that was served after a larger one, or without the policy's quorum; a refusal that
@@ -346,11 +346,19 @@ def losses(platform: Running, load: Load, signed: list[bytes]) -> list[str]:
         return policy.is_satisfied({witness.name for witness in named if witness is not None})
 
     key = VerifierKey.parse(platform.platform.log_vkey)
-    served = [opened(note, [note_verifier(key)]) for note in load.seen]
+    loads = (load, *others)
+    served = [[opened(note, [note_verifier(key)]) for note in one.seen] for one in loads]
     held = [opened(note, [note_verifier(key)]) for note in (*signed, *platform.notes())]
-    sizes = [checkpoint.size for checkpoint in served]
-    back = [f"served {b} after {a}" for a, b in itertools.pairwise(sizes) if b < a]
-    alone = [f"served without quorum: {note!r}" for note in load.seen if not has_quorum(note)]
-    lost = not_once(platform.platform.tiles, held[-1].size, load.acknowledged)
-    lost += disagreeing(platform.platform.tiles, {*served, *held})
-    return [*lost, *back, *alone, *(f"refused: {text}" for text in load.refused)]
+    back = [
+        f"served {after.size} after {before.size}"
+        for row in served  # what one reader saw, in order
+        for before, after in itertools.pairwise(row)
+        if after.size < before.size
+    ]
+    seen = {note for one in loads for note in one.seen}
+    alone = [f"served without quorum: {note!r}" for note in seen if not has_quorum(note)]
+    receipts = [receipt for one in loads for receipt in one.acknowledged]
+    lost = not_once(platform.platform.tiles, held[-1].size, receipts)
+    lost += disagreeing(platform.platform.tiles, {*itertools.chain(*served), *held})
+    refused = [f"refused: {text}" for one in loads for text in one.refused]
+    return [*lost, *back, *alone, *refused]

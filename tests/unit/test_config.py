@@ -90,6 +90,7 @@ def test_what_the_environment_says_wrongly(environ: dict[str, str], message: str
         ("base_url", "https://user@example.org"),
         ("base_url", "https://example.org?x"),
         ("operator_name", " "),
+        ("parts", "database"),
         ("operator_name", "x" * 201),
         ("origin", "https://log.example.org"),
         ("traces", "127.0.0.1:4318"),
