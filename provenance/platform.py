@@ -78,6 +78,7 @@ from provenance.services.forks import ForkWatch, LogForkedError
 from provenance.services.jobs import JobLimits, Jobs
 from provenance.services.observing import SILENT, ObservedWitness, Observer
 from provenance.services.proving import Proposal, Prover
+from provenance.services.readiness import Readiness
 from provenance.services.reading import Reader
 from provenance.services.sequencing import (
     ClockCosigning,
@@ -85,6 +86,7 @@ from provenance.services.sequencing import (
     Sequencer,
     SequencerOptions,
 )
+from provenance.services.standing import read_standing
 from provenance.services.witnessing import Witnesses, make_feeders
 from provenance.storage import schema
 from provenance.storage.files import DurableDirectory
@@ -289,6 +291,16 @@ class Platform:
             keep_ms=settings.job_keep_s * 1000,
         )
         return Jobs(self.database, self.capture, self.clock, limits)
+
+    @cached_property
+    def readiness(self) -> Readiness:
+        """Whether this process can serve."""
+        return Readiness(
+            lambda: self.prover.published(),  # noqa: PLW0108  looked up when it is called
+            lambda: read_standing(self.database, self.policy, self.clock),
+            self.tiles,
+            lambda: self.keys.operator,
+        )
 
     @cached_property
     def sequencer(self) -> Sequencer:

@@ -132,6 +132,20 @@ class ReadinessSchema(Schema):
     status = fields.String(required=True, metadata={"enum": ["ready"]})
     size = fields.Integer(required=True)
     ageSeconds = fields.Integer(required=True)  # noqa: N815  wire name
+    sequencer = fields.String(
+        required=True,
+        metadata={
+            "enum": ["current", "behind", "absent"],
+            "description": "behind: an upload has waited for more than a minute",
+        },
+    )
+    witnesses = fields.String(
+        required=True,
+        metadata={
+            "enum": ["fresh", "old"],
+            "description": "old: one of the policy has not cosigned this checkpoint lately",
+        },
+    )
 
 
 class ReceiptEventSchema(Schema):

@@ -43,7 +43,8 @@ def test_a_stopped_holder(database_url: str, tmp_path: Path, tried: Tried) -> No
         lost = losses(platform, load, signed)
         messages = platform.messages
     assert len(holders) == 2, "each of the two was stopped, and came back to hold it again"
-    note = f"({messages.count('LeaseLostError: lease')} woke up inside a batch and were refused)"
+    woken = messages.count("storage.leases.LeaseLostError")
+    note = f"({woken} woke up inside a batch and were refused)"
     tried.row("sequencer stopped, overtaken and continued", STOPS, lost, note)
 
 
