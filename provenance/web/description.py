@@ -13,6 +13,13 @@ from flask import Blueprint, Response
 
 from provenance.web.problems import MEDIA_TYPE
 from provenance.web.schemas import all_schemas, json_response
+from provenance.web.upload_description import (
+    BATCH_BODY,
+    DISCLOSURES_BODY,
+    EVENT_BODY,
+    JOB_BODY,
+    add_upload_schemas,
+)
 
 blueprint = Blueprint("description", __name__, url_prefix="/api/v1")
 
@@ -49,27 +56,12 @@ _WAIT = {
     "description": "answer when a checkpoint covers the upload, at most 60 s",
     "schema": {"type": "string", "enum": ["published"]},
 }
-_NDJSON = {
-    "required": True,
-    "description": "one JSON document a line; gzip content coding allowed",
-    "content": {"application/x-ndjson": {"schema": {"type": "string"}}},
-}
-_EVENT = {
-    "required": True,
-    "description": "one EPCIS 2.0 event with its own proof",
-    "content": {"application/json": {"schema": {"type": "object"}}},
-}
 _JOB = {
     "name": "job",
     "in": "path",
     "required": True,
     "description": "what the job was named when it was begun; keep it to yourself",
     "schema": {"type": "string", "pattern": "^[0-9a-f]{32}$"},
-}
-_JOB_BODY = {
-    "required": True,
-    "description": "uploads one after the other, one JSON document a line; may be empty",
-    "content": {"application/x-ndjson": {"schema": {"type": "string"}}},
 }
 _COMPLETE = {
     "name": "Upload-Complete",
@@ -120,8 +112,8 @@ OPERATIONS: dict[str, dict[str, _Operation]] = {
     "/api/v1/batches": {
         "post": (
             "uploadBatch",
-            "Append a sealed batch: seal, then one event a line",
-            {"requestBody": _NDJSON, "parameters": [_WAIT]},
+            "Append events, one a line: under a seal on line 1, or each with its own proof",
+            {"requestBody": BATCH_BODY, "parameters": [_WAIT]},
             _RECEIPT,
         )
     },
@@ -137,7 +129,7 @@ OPERATIONS: dict[str, dict[str, _Operation]] = {
         "post": (
             "uploadDisclosures",
             "Hand over disclosures of concealed members",
-            {"requestBody": _NDJSON, "parameters": [_SEAL]},
+            {"requestBody": DISCLOSURES_BODY, "parameters": [_SEAL]},
             {
                 "201": _json("AttachmentSchema", "some were new"),
                 "200": _json("AttachmentSchema", "all were known"),
@@ -148,7 +140,7 @@ OPERATIONS: dict[str, dict[str, _Operation]] = {
         "post": (
             "uploadEvent",
             "Append one event with its own proof",
-            {"requestBody": _EVENT, "parameters": [_WAIT]},
+            {"requestBody": EVENT_BODY, "parameters": [_WAIT]},
             _RECEIPT,
         )
     },
@@ -156,7 +148,7 @@ OPERATIONS: dict[str, dict[str, _Operation]] = {
         "post": (
             "beginJob",
             "Begin a large upload that goes on where it broke off (docs/formats.md section 17)",
-            {"requestBody": _JOB_BODY, "parameters": [_COMPLETE, _LENGTH]},
+            {"requestBody": JOB_BODY, "parameters": [_COMPLETE, _LENGTH]},
             {"201": _resumable("Location: the job; when it is complete already, its progress")},
         ),
         "options": (
@@ -435,15 +427,17 @@ def show_description() -> Response:
 @lru_cache(maxsize=1)
 def description() -> dict[str, Any]:
     """OpenAPI 3.1 document; every operation may also answer with a problem document."""
+    plugin = MarshmallowPlugin()
     spec = APISpec(
         title="Provenance",
         version=_version(),
         openapi_version="3.1.0",
         info={"description": "Product histories that a shopper's own phone can verify."},
-        plugins=[MarshmallowPlugin()],
+        plugins=[plugin],
     )
     for schema in all_schemas():
         spec.components.schema(schema.__name__.removesuffix("Schema"), schema=schema)
+    add_upload_schemas(spec, plugin)
     for path, methods in OPERATIONS.items():
         spec.path(path=path, operations={m: _operation(*given) for m, given in methods.items()})
     document: dict[str, Any] = spec.to_dict()

@@ -50,6 +50,8 @@ class Closed(Schema):
 
     concealable: ClassVar[frozenset[str]] = frozenset()
     """Wire names of members that must be there, or have been concealed."""
+    form: ClassVar[Mapping[str, Any]] = {}
+    """What JSON Schema can say of the object beyond its members."""
 
     @validates_schema(skip_on_field_errors=False, pass_original=True)
     def judge_members(self, _data: Any, original: Any, **_: Any) -> None:
@@ -155,6 +157,7 @@ class DestinationSchema(Closed):
 class PersistentDispositionSchema(Closed):
     """States that objects take on or lose until further notice; one of both at least."""
 
+    form: ClassVar[Mapping[str, Any]] = {"minProperties": 1}
     set = Many(disposition_word(), least=1, unique=True)
     unset = Many(disposition_word(), least=1, unique=True)
     concealed = Digests()

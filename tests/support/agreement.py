@@ -6,11 +6,13 @@ Names stand bare in them (``$.prov:nonce``), since the hot path writes some so a
 
 from __future__ import annotations
 
+import os
 import re
 from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from typing import Any, TypeAlias
+from typing import Any, Final, TypeAlias
+from zlib import crc32
 
 from marshmallow import ValidationError
 from marshmallow.exceptions import SCHEMA
@@ -23,6 +25,9 @@ from provenance.domain.seal import parse_seal
 from provenance.services.attaching import read_disclosure_line
 from provenance.web.upload_events import schema_of
 from provenance.web.upload_schemas import DisclosureLineSchema, SealSchema, load_event
+from tests.support.epcis import damages
+
+THOROUGH: Final = os.environ.get("HYPOTHESIS_PROFILE") == "thorough"
 
 Found: TypeAlias = frozenset[str] | None
 Judge: TypeAlias = Callable[[bytes], Found]
@@ -77,6 +82,27 @@ DISCLOSURES = (
     by_hot_path(lambda line: read_disclosure_line(1, line)),
     by_schema(schema_of(DisclosureLineSchema).load),
 )
+
+
+def damaged(
+    document: dict[str, Any], tried: set[Any], one_in: int, *, always: str = "deleted"
+) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Damaged copies: what `always` names and one in `one_in` others, all in the thorough profile.
+
+    `tried` remembers over several documents what of a type was damaged how; once is enough.
+    """
+    for where, what, make in damages(document):
+        kind = (document.get("type"), where, what)
+        sampled = THOROUGH or what == always or crc32(repr(kind).encode()) % one_in == 0
+        if kind in tried or not sampled:
+            continue
+        tried.add(kind)
+        copied = make()
+        try:
+            canonical.encode(copied)
+        except canonical.MalformedJsonError:  # a number of GS1's that canonical JSON cannot hold
+            continue
+        yield f"{where} {what}", copied
 
 
 @dataclass
