@@ -31,7 +31,11 @@ class PartyRow:
 
 
 def find_parties(connection: Connection, uris: Collection[str]) -> dict[str, PartyRow]:
-    """Those of `uris` that are parties, by URI; no lock. A handful of URIs, not thousands."""
+    """Those of `uris` that are parties, by URI; no lock. A handful of URIs, not thousands.
+
+    Any text may be asked for: one with U+0000, which PostgreSQL cannot even compare, names none.
+    """
+    uris = [uri for uri in uris if "\0" not in uri]
     if not uris:
         return {}
     query = (

@@ -48,8 +48,8 @@ class HeadMove(NamedTuple):
 
 
 def find_subjects(connection: Connection, uris: Collection[str]) -> dict[str, SubjectRow]:
-    """Those of `uris` that exist, by URI; no lock."""
-    return _select(connection, uris, lock=False)
+    """Those of `uris` that exist, by URI; no lock. As `find_parties`, of any text."""
+    return _select(connection, [uri for uri in uris if "\0" not in uri], lock=False)
 
 
 def lock_subjects(

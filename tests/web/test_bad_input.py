@@ -84,6 +84,11 @@ class TestRefused:
         nobody = site.actor("https://nobody.example/")
         check_problem(post(site, body_of(sealed(nobody, site, 1))), 403, "party-unknown")
 
+    def test_a_party_whose_name_postgresql_cannot_hold(self, site: Site) -> None:
+        nobody = site.actor("https://nobody.example/\0")
+        check_problem(post(site, body_of(sealed(nobody, site, 1))), 403, "party-unknown")
+        check_problem(post(site, nobody.signed(event(1, site=site))), 403, "party-unknown")
+
     def test_a_party_without_a_role(self, site: Site, idle: Actor) -> None:
         check_problem(post(site, body_of(sealed(idle, site, 1))), 403, "party-not-accredited")
 
@@ -225,6 +230,15 @@ class TestRefused:
         response = site.client.post(url, data=line, content_type=NDJSON)
         assert response.status_code in (404, 422)
         check_problem(response, response.status_code, problem_code(response))
+
+    def test_disclosures_for_a_subject_that_postgresql_cannot_hold(self, site: Site) -> None:
+        line = (
+            b'{"leaf":0,"subject":"a\\u0000","disclosures":[{"text":"e","audience":["public"]}]}\n'
+        )
+        response = site.client.post(
+            f"{BATCHES}/{'ab' * 32}/disclosures", data=line, content_type=NDJSON
+        )
+        check_problem(response, 404, "seal-unknown")
 
     @pytest.mark.parametrize("name", ["zz", "AB" * 32, "ab" * 31, "ab" * 33])
     def test_a_seal_hash_that_is_none(self, site: Site, name: str) -> None:
