@@ -16,24 +16,32 @@ from base64 import b64decode
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from random import Random
 from typing import Any
 
 from merkle.hashing import leaf_hash
+from merkle.mappage import Page
+from merkle.pagemap import PageChanges
 from merkle.policy import Policy
 from merkle.tiles import addresses_for, decode_bundle, encode_bundle, entries_path, tile_hashes
-from merkle.tree import MemoryTree
+from merkle.tree import Edge, MemoryTree
+from provenance.bench.steps import StepTimes
 from provenance.bench.timing import Figure, rate
 from provenance.client.api import Api
 from provenance.client.sealing import SealedBatch
 from provenance.domain.errors import DomainError
+from provenance.domain.ledger import SubjectState
 from provenance.platform import Platform
+from provenance.storage import keymap, mappages, schema
 from provenance.storage.files import DurableDirectory
+from provenance.storage.session import Database
 from provenance.storage.tiles import read_tile
 from provenance.verify import verify_bundle
 
 _BUNDLE = 256
 _PATIENCE_SECONDS = 30
 _PAUSE_SECONDS = 0.02
+_ROWS = 5_000
 
 
 class BenchError(DomainError):
@@ -41,24 +49,28 @@ class BenchError(DomainError):
 
 
 def measure_sequencer(
-    platform: Platform, batches: Sequence[Sequence[SealedBatch]]
+    platform: Platform, batches: Sequence[Sequence[SealedBatch]], times: StepTimes
 ) -> tuple[list[Figure], dict[str, Any]]:
-    """Entries a second of one sequencer, a round for each list of batches; beside it the bare log.
+    """Entries a second of one sequencer, a round for each list of batches; beside it its limits.
 
-    The platform must not be served meanwhile. The facts are bytes on disk for each entry.
+    The platform must not be served meanwhile, and `times` is its observer. The facts are where the
+    time went and bytes on disk for each entry.
     """
     entries = sum(len(batch.events) for batch in batches[0])
     size = _published_size(platform)
     before = _disk(platform)
 
     seconds = []
+    steps: list[dict[str, float]] = []
     for waiting in batches:
         for batch in waiting:
             platform.capture.submit_batch(batch.lines())
+        times.clear()
         start = time.perf_counter()
         while platform.sequencer.run_once() is not None:
             pass
         seconds.append(time.perf_counter() - start)
+        steps.append(dict(times.processor))
     platform.sequencer.release()
     figure = Figure(
         f"log entries by the sequencer alone, {entries:,} waiting",
@@ -66,12 +78,71 @@ def measure_sequencer(
         tuple(entries / one for one in seconds),
     )
     bare = bare_log(platform, len(batches))
+    rows = bare_rows(platform, len(batches))
     grown = _published_size(platform) - size
-    facts = {
+    facts = _breakdown(steps, entries) | {
         f"bytes {name} for each log entry": round((after - before[name]) / grown, 1)
         for name, after in _disk(platform).items()
     }
-    return [figure.under(bare.median, "the same entries into bare tiles, durable"), bare], facts
+    figures = [
+        figure.under(bare.median, "the same entries into bare tiles, durable"),
+        bare,
+        bare_hashes(platform, len(batches)),
+        rows,
+    ]
+    return figures, facts
+
+
+def _breakdown(rounds: Sequence[dict[str, float]], entries: int) -> dict[str, Any]:
+    """Median microseconds of processor time a link, by step."""
+    names = list(dict.fromkeys(name for steps in rounds for name in steps))
+    parts = {
+        name: 1e6 * statistics.median(steps.get(name, 0.0) for steps in rounds) / entries
+        for name in names
+    }
+    facts: dict[str, Any] = {
+        f"sequencer, processor time a link in µs: {name}": round(part, 1)
+        for name, part in sorted(parts.items(), key=lambda item: -item[1])
+    }
+    facts["sequencer, processor time a link in µs: together"] = round(sum(parts.values()), 1)
+    return facts
+
+
+def bare_hashes(platform: Platform, rounds: int) -> Figure:
+    """Leaf hashes and tree of the entries, nothing else: no link can be published for less."""
+    entries = list(_entries(platform))[: 5_000 * 4]
+
+    def work(_: int) -> None:
+        MemoryTree().extend([leaf_hash(entry) for entry in entries])
+
+    return rate("alone: leaf hashes and tree of such entries", len(entries), rounds, work)
+
+
+def bare_rows(platform: Platform, rounds: int) -> Figure:
+    """As many rows of the same size as a batch writes for the map, where half of them are new.
+
+    A state and a page for each of 5,000 links a transaction, into a SQLite file with the same two
+    tables and indexes and nothing else.
+    """
+    folder = platform.settings.data / "bare-rows"
+    folder.mkdir()
+    database = Database.open(f"sqlite:///{folder / 'rows.sqlite'}")
+    schema.upgrade(database)
+    chance = Random(1)  # noqa: S311  a sample
+    state = SubjectState(1, bytes(32), Edge(1, (bytes(32),)), 1)
+    page = Page(bytes(22 * 64), bytes(21), bytes(21 * 32), bytes(32))
+
+    def work(number: int) -> None:
+        states = {chance.randbytes(32): state for _ in range(_ROWS)}
+        places = dict.fromkeys(chance.sample(range(2 * _ROWS), _ROWS), page)
+        with database.write() as connection:
+            keymap.write_states(connection, states, number + 1)
+            mappages.write_pages(connection, PageChanges(places), number + 1)
+
+    name = f"alone: the map's rows for {_ROWS:,} links a transaction, durable (SQLite)"
+    figure = rate(name, _ROWS, rounds, work)
+    database.close()
+    return figure
 
 
 def bare_log(platform: Platform, rounds: int) -> Figure:

@@ -12,9 +12,10 @@ from typing import Any
 
 import click
 
-from provenance.bench import bigmap, ledger, workload
+from provenance.bench import bigmap, growing, ledger, workload
 from provenance.bench.making import Maker
 from provenance.bench.running import Bench
+from provenance.bench.steps import StepTimes
 from provenance.bench.throughput import Throughput
 from provenance.bench.timing import Figure, machine, table
 from provenance.bench.witnessed import witnessed
@@ -66,6 +67,11 @@ Results = tuple[list[Figure], dict[str, Any]]
     type=click.IntRange(min=1_000),
     help="Measure the map with so many subjects instead, in a SQLite database of its own.",
 )
+@click.option(
+    "--grow-to",
+    type=click.IntRange(min=10_000),
+    help="Measure instead what a link costs the sequencer while the log grows to so many links.",
+)
 @json_option
 @spoken_errors
 def bench(
@@ -76,6 +82,7 @@ def bench(
     rate: int,
     seconds: int,
     map_subjects: int | None,
+    grow_to: int | None,
     as_json: bool,
 ) -> None:
     """Measure the platform on this machine, each figure beside its ceiling."""
@@ -83,6 +90,11 @@ def bench(
         with tempfile.TemporaryDirectory(prefix="provenance-bench-") as folder:
             measured = bigmap.measure(Path(folder), map_subjects, rounds, note)
         _show("sqlite", *measured, as_json)
+        return
+    if grow_to is not None:
+        with _settings(database) as settings:
+            measured = _growth(settings, grow_to, max(1_000, grow_to // 20))
+        _show(settings.database_url.partition(":")[0], *measured, as_json)
         return
     figures: list[Figure] = []
     facts: dict[str, Any] = {}
@@ -146,9 +158,21 @@ def _ledger(settings: Settings, rounds: int, events: int) -> Results:
         workload.sealed(events, 1_000, f"q{number}-", signer, now_seconds(), random_bytes)
         for number in range(rounds)
     ]
-    platform = Platform.open(settings)
+    times = StepTimes()
+    platform = Platform.open(settings, times)
     try:
-        return ledger.measure_sequencer(platform, batches)
+        return ledger.measure_sequencer(platform, batches, times)
+    finally:
+        platform.close()
+
+
+def _growth(settings: Settings, links: int, step: int) -> Results:
+    note(f"growing a log to {links:,} links, {step:,} at a time, nobody else at work")
+    with running(settings):
+        pass  # makes keys and tables
+    platform = Platform.open(settings, StepTimes())
+    try:
+        return [], growing.measure(platform, links, step, note)
     finally:
         platform.close()
 

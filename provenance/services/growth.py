@@ -29,10 +29,15 @@ from provenance.domain.chain import ChainStep, MalformedLinkError, decode_step
 from provenance.domain.delta import MapDelta, delta_path
 from provenance.domain.errors import DomainError
 from provenance.domain.ledger import MapHead, SubjectState, apply_link
+from provenance.services.observing import SILENT, Observer
 from provenance.storage.log import PendingUpload
 
 Fetch = Callable[[str], bytes]
 """The bytes of a tile by its path; raises storage.tiles.TileMissingError."""
+
+
+ReadStates = Callable[[Sequence[bytes]], Mapping[bytes, SubjectState]]
+"""The stored states of those of some subjects, by their keys, that have one."""
 
 
 class DamagedLogError(DomainError):
@@ -114,26 +119,29 @@ def grow(
     before: Position,
     *,
     uploads: Sequence[PendingUpload],
-    links: Sequence[Sequence[ChainStep]],
-    states: Mapping[bytes, SubjectState],
     keymap: PageMap,
     read: ReadPages,
+    read_states: ReadStates,
     fetch: Fetch,
+    observer: Observer = SILENT,
 ) -> Growth:
-    """Append `uploads` (in order, their decoded `links` beside them) and a map head to the log.
+    """Append `uploads`, in order, and a map head to the log.
 
-    `states` holds the published state of every subject that the links name and that has one, and
-    of no other.
     `keymap` is the map at `before`, with the pages that `read` gives, and **is moved on**: whoever
     then fails to commit the growth must throw it away. Raises DamagedLogError for tiles that do not
-    add up to `before.root`, for pages that are not the map's and states that it does not hold.
+    add up to `before.root`, for pages that are not the map's, for states that it does not hold, and
+    for entries that are no links.
     """
-    named = {link.key for upload in links for link in upload}  # by links that are ignored too
+    with observer.step("decode"):
+        links = [link for upload in uploads for link in decode_upload(upload)]
     try:
-        visit = keymap.visit(named, read)
-        _require_states(states, visit.values)
-        touched, ignored = _apply(before.size, links, states)
-        pages = visit.set({key: state.value for key, state in touched.items()})
+        with observer.step("map"):
+            visit = keymap.visit({link.key for link in links}, read)
+        with observer.step("states"):
+            states = _require_states(visit.values, read_states)
+            touched, ignored = _apply(before.size, links, states)
+        with observer.step("map"):
+            pages = visit.set({key: state.value for key, state in touched.items()})
     except MapPageError as error:
         raise DamagedLogError("stored pages of the map", "those published", str(error)) from error
     count = sum(len(upload.entries) for upload in uploads)
@@ -145,8 +153,9 @@ def grow(
         previous=before.map_head,
     )
     entries = (*(entry for upload in uploads for entry in upload.entries), head.encode())
-    tree = read_tree(before, fetch)
-    tree.extend([link.hash for upload in links for link in upload] + [leaf_hash(entries[-1])])
+    with observer.step("tree"):
+        tree = read_tree(before, fetch)
+        tree.extend([link.hash for link in links] + [leaf_hash(entries[-1])])
     return Growth(
         before=before,
         after=position_after(head, tree.root()),
@@ -195,9 +204,14 @@ def decode_upload(upload: PendingUpload) -> list[ChainStep]:
 
 
 def _require_states(
-    states: Mapping[bytes, SubjectState], values: Mapping[bytes, bytes | None]
-) -> None:
-    """Stored states are those that the published map holds: what is built on them gets signed."""
+    values: Mapping[bytes, bytes | None], read_states: ReadStates
+) -> Mapping[bytes, SubjectState]:
+    """The stored states of the subjects that the published map holds, as it holds them.
+
+    What is built on them gets signed. Subjects that it does not hold are not asked for: a row that
+    a stranger put there is written over with the first link.
+    """
+    states = read_states([key for key, value in values.items() if value is not None])
     for key, value in values.items():
         state = states.get(key)
         found = None if state is None else state.value
@@ -205,6 +219,7 @@ def _require_states(
             raise DamagedLogError(
                 f"stored state of the subject {key.hex()}", _show(value), _show(found)
             )
+    return states
 
 
 def _show(value: bytes | None) -> str:
@@ -212,20 +227,18 @@ def _show(value: bytes | None) -> str:
 
 
 def _apply(
-    index: int, links: Sequence[Sequence[ChainStep]], states: Mapping[bytes, SubjectState]
+    start: int, links: Sequence[ChainStep], states: Mapping[bytes, SubjectState]
 ) -> tuple[dict[bytes, SubjectState], int]:
     """The states of the subjects that changed, and how many links changed nothing."""
     touched: dict[bytes, SubjectState] = {}
     ignored = 0
-    for upload in links:
-        for link in upload:
-            key = link.key
-            state = apply_link(touched.get(key) or states.get(key), link, index)
-            if state is None:
-                ignored += 1
-            else:
-                touched[key] = state
-            index += 1
+    for index, link in enumerate(links, start):
+        key = link.key
+        state = apply_link(touched.get(key) or states.get(key), link, index)
+        if state is None:
+            ignored += 1
+        else:
+            touched[key] = state
     return touched, ignored
 
 

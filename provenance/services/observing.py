@@ -25,8 +25,21 @@ UploadStep = Literal["admission", "transaction", "append"]
 """``admission``: reading and checking the body, as fast as it comes in; ``transaction``: from the
 wait for the writer's turn to the durable commit; ``append``: the part of it that works under the
 locks, so that the difference of the two is waiting and commit."""
-SequencerStep = Literal["round", "grow", "commit", "tiles", "cosign", "publish"]
-"""Of one batch, in this order, all within ``round``: the steps of `services.sequencing`."""
+SequencerStep = Literal[
+    "round",
+    "read",
+    "grow",
+    "decode",
+    "states",
+    "map",
+    "tree",
+    "commit",
+    "tiles",
+    "cosign",
+    "publish",
+]
+"""Of one batch, in this order, all within ``round``: the steps of `services.sequencing`. ``decode``
+to ``tree`` are parts of ``grow``; ``map`` is gone into twice, down and up again."""
 Step = UploadStep | SequencerStep | Literal["anchor", "witness"]
 """``anchor``: one third party asked for a date; ``witness``: one call to a witness."""
 Failure = Literal["quorum", "store", "refusal"]
@@ -35,8 +48,8 @@ tried again; evidence against signing, final."""
 
 UPLOAD_STEPS: Final[tuple[UploadStep, ...]] = ("admission", "transaction", "append")
 SEQUENCER_STEPS: Final[tuple[SequencerStep, ...]] = (
-    *("round", "grow", "commit"),
-    *("tiles", "cosign", "publish"),
+    *("round", "read", "grow", "decode", "states", "map", "tree"),
+    *("commit", "tiles", "cosign", "publish"),
 )
 OTHER_STEPS: Final[tuple[Step, ...]] = ("anchor", "witness")
 FAILURES: Final[tuple[Failure, ...]] = ("quorum", "store", "refusal")

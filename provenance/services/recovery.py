@@ -47,7 +47,6 @@ from provenance.services.growth import (
     Fetch,
     Growth,
     Position,
-    decode_upload,
     grow,
     position_after,
     read_tree,
@@ -267,15 +266,12 @@ def _redo(connection: Connection, before: Position, keymap: PageMap, fetch: Fetc
     """The batch that was signed and not published, worked out again from the uploads it took."""
     uploads = log.unpublished_uploads(connection, before.size)
     _require_contiguous(before.size, uploads)
-    links = [decode_upload(upload) for upload in uploads]
-    keys = list({link.key for upload in links for link in upload})
     return grow(
         before,
         uploads=uploads,
-        links=links,
-        states=map_rows.read_states(connection, keys),
         keymap=keymap,
         read=partial(mappages.read_stored, connection),
+        read_states=partial(map_rows.read_states, connection),
         fetch=fetch,
     )
 

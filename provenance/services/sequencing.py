@@ -70,7 +70,7 @@ from provenance.crypto.mldsa import MldsaNoteSigner, is_available, verify_mldsa
 from provenance.crypto.signing import Cosigner, verify_ed25519
 from provenance.domain.errors import DomainError
 from provenance.services.forks import ForkWatch, require_whole
-from provenance.services.growth import Growth, Position, decode_upload, grow
+from provenance.services.growth import Growth, Position, grow
 from provenance.services.lookout import Oversight
 from provenance.services.observing import SILENT, Observer
 from provenance.services.recovery import (
@@ -113,6 +113,9 @@ LEASE: str = "sequencer"
 _logger = logging.getLogger(__name__)
 
 
+_FIRST_BATCH = 5_000  # links, before it is known how fast this machine is
+
+
 class QuorumError(DomainError):
     """Too few cosignatures for the policy. The batch is signed and committed, and not published."""
 
@@ -144,8 +147,12 @@ class ClockCosigning:
 class SequencerOptions:
     """Bounds and times; `_ms` are milliseconds."""
 
-    max_links: int = 5_000
-    """Links in one batch; an upload is never divided, so a larger one makes a larger batch."""
+    max_links: int = 20_000
+    """Most links in one batch; an upload is never divided, so a larger one makes a larger batch."""
+    min_links: int = 2_000
+    """Links in one batch however slow the last one was."""
+    batch_ms: int = 1_000
+    """How long one batch should take at most, by what the one before took."""
     lease_ms: int = 10_000
     """How long a lease stands that its holder does not renew."""
     refresh_ms: int = 300_000
@@ -242,6 +249,7 @@ class Sequencer:
             judge=judge,
         )
         self._log: _Log | None = None
+        self._most = min(_FIRST_BATCH, self.options.max_links)  # links in the next batch
 
     def start(self) -> bool:
         """Take the lease, compare all that was signed, complete what a crash left.
@@ -356,10 +364,9 @@ class Sequencer:
             genesis = grow(
                 Position(),
                 uploads=(),
-                links=(),
-                states={},
                 keymap=found.keymap,
                 read=lambda _: {},
+                read_states=lambda _: {},
                 fetch=self._fetch,
             )
             return self._commit(None, genesis, found.keymap)
@@ -397,29 +404,43 @@ class Sequencer:
         with ExitStack() as around:
             with self._database.read() as connection:
                 require_whole(connection, known.state.size)
-                uploads = log.pending_uploads(connection, self.options.max_links)
-                if not uploads:
+                waiting = log.pending_ids(connection, self._most)
+                if not waiting:
                     return None
                 around.enter_context(self._observer.step("round"))  # one that finds nothing is none
+                start = self._clock()
+                with self._observer.step("read"):
+                    uploads = log.load_uploads(connection, waiting)
                 with self._observer.step("grow"):
                     growth = self._grow(connection, known, uploads)
-            return self._commit(known.state, growth, known.keymap)
+            published = self._commit(known.state, growth, known.keymap)
+            self._pace(growth.links, self._clock() - start)
+            return published
 
     def _grow(
         self, connection: Connection, known: _Log, uploads: Sequence[log.PendingUpload]
     ) -> Growth:
         """Step 2, in the snapshot of step 1."""
-        links = [decode_upload(upload) for upload in uploads]
-        keys = list({link.key for upload in links for link in upload})
         return grow(
             known.position,
             uploads=uploads,
-            links=links,
-            states=map_rows.read_states(connection, keys),
             keymap=known.keymap,
             read=partial(mappages.read_stored, connection),
+            read_states=partial(map_rows.read_states, connection),
             fetch=self._fetch,
+            observer=self._observer,
         )
+
+    def _pace(self, links: int, milliseconds: int) -> None:
+        """Take as many links into the next batch as `batch_ms` allows by what this one took.
+
+        A batch pays for its signatures, commits and upper places of the map once, so under load it
+        should be large; but the first upload in it waits for the last.
+        """
+        if links < min(self._most, self.options.min_links):
+            return  # a small one says little of a large one
+        fitting = links * self.options.batch_ms // max(1, milliseconds)
+        self._most = min(max(self.options.min_links, fitting), self.options.max_links)
 
     def _commit(self, old: LogState | None, growth: Growth, keymap: PageMap) -> Published:
         """Steps 3 and 4, then the rest."""

@@ -150,12 +150,11 @@ def write_publication(connection: Connection, new: Publication) -> None:
     )
 
 
-def pending_uploads(connection: Connection, max_links: int) -> list[PendingUpload]:
-    """Uploads without an index, in id order, up to `max_links` links but at least one upload.
+def pending_ids(connection: Connection, max_links: int) -> list[int]:
+    """Ids of uploads without an index, in order, up to `max_links` links but at least one upload.
 
     Id order keeps the order of every subject's chain (storage.tables). On PostgreSQL an upload may
     become visible after one with a larger id; it has no subject in common with it, and comes next.
-    Raises UploadDamagedError.
     """
     rows = connection.execute(
         select(uploads.c.id, uploads.c.links)
@@ -170,7 +169,33 @@ def pending_uploads(connection: Connection, max_links: int) -> list[PendingUploa
         if ids and links > max_links:
             break
         ids.append(row.id)
-    return _load(connection, ids)
+    return ids
+
+
+def load_uploads(connection: Connection, ids: Sequence[int]) -> list[PendingUpload]:
+    """Uploads whose bytes are still here, in id order. Raises UploadDamagedError."""
+    loaded = []
+    for some in _chunks(ids):
+        rows = connection.execute(
+            select(
+                uploads.c.id,
+                uploads.c.first_index,
+                uploads.c.links,
+                uploads.c.entries,
+                uploads.c.accepted_at,
+            )
+            .where(uploads.c.id.in_(some))
+            .order_by(uploads.c.id)
+        )
+        for row in rows:
+            try:
+                entries = decode_entries(row.entries or b"", row.links)
+            except TileError as error:
+                raise UploadDamagedError(
+                    f"upload {row.id}: expected the bytes of {row.links} links: {error}"
+                ) from error
+            loaded.append(PendingUpload(row.id, row.first_index, entries, row.accepted_at))
+    return loaded
 
 
 def unpublished_uploads(connection: Connection, start: int) -> list[PendingUpload]:
@@ -180,7 +205,7 @@ def unpublished_uploads(connection: Connection, start: int) -> list[PendingUploa
             uploads.c.first_index >= start, uploads.c.entries.is_not(None), uploads.c.links > 0
         )
     ).all()
-    loaded = _load(connection, sorted(ids))
+    loaded = load_uploads(connection, sorted(ids))
     return sorted(loaded, key=lambda upload: upload.first_index or 0)
 
 
@@ -249,31 +274,6 @@ def is_covered(connection: Connection, upload_id: int) -> bool | None:
 def decode_entries(data: bytes, count: int) -> tuple[bytes, ...]:
     """The `count` links in `uploads.entries`. Raises merkle.errors.TileError."""
     return tuple(decode_bundle(data, count))
-
-
-def _load(connection: Connection, ids: Sequence[int]) -> list[PendingUpload]:
-    loaded = []
-    for some in _chunks(ids):
-        rows = connection.execute(
-            select(
-                uploads.c.id,
-                uploads.c.first_index,
-                uploads.c.links,
-                uploads.c.entries,
-                uploads.c.accepted_at,
-            )
-            .where(uploads.c.id.in_(some))
-            .order_by(uploads.c.id)
-        )
-        for row in rows:
-            try:
-                entries = decode_entries(row.entries or b"", row.links)
-            except TileError as error:
-                raise UploadDamagedError(
-                    f"upload {row.id}: expected the bytes of {row.links} links: {error}"
-                ) from error
-            loaded.append(PendingUpload(row.id, row.first_index, entries, row.accepted_at))
-    return loaded
 
 
 def _chunks(ids: Sequence[int]) -> Iterable[Sequence[int]]:

@@ -42,6 +42,20 @@ def test_a_short_run_has_every_figure_beside_its_ceiling() -> None:
     assert document["facts"][proved] >= document["facts"][proved.replace("p99", "p50")] > 0
     assert document["facts"]["proof bytes: together"] > 500
     assert document["facts"]["bytes of entries for each log entry"] > 100
+    spent = "sequencer, processor time a link in µs: "
+    steps = ("read", "decode", "states", "map", "tree", "commit", "tiles", "cosign", "publish")
+    parts = [document["facts"][spent + step] for step in steps]
+    assert 0 < sum(parts) <= document["facts"][f"{spent}together"] + 1
+
+
+def test_a_log_that_grows_tells_its_cost_as_it_goes() -> None:
+    environment = {k: v for k, v in os.environ.items() if not k.startswith("PROVENANCE_")}
+    command = [sys.executable, "-m", "provenance.cli", "bench", "--grow-to", "10000", "--json"]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    facts = json.loads(done.stdout)["facts"]
+    costs = [facts[f"{n},000 links: µs a link, processor"] for n in range(1, 11)]
+    assert min(costs) > 0
 
 
 def test_throughput_counts_everybodys_time_apart() -> None:

@@ -101,11 +101,17 @@ def test_a_batch_is_told_in_its_steps_with_the_delay_of_each_upload(
     ledger.accept("a")
     clock.advance(50)
     assert sequencer.run_once() is not None
-    steps = ["grow", "commit", "tiles", "cosign", "publish"]
-    inner = [f"{sign}{name}" for name in steps for sign in "+-"]
-    assert recorder.steps == ["+round", *inner, "-round"]
+    parts = both("decode", "map", "states", "map", "tree")
+    after = both("commit", "tiles", "cosign", "publish")
+    expected = ["+round", *both("read"), "+grow", *parts, "-grow", *after, "-round"]
+    assert recorder.steps == expected
     assert recorder.batches == [(3, [750, 50])]
     assert recorder.failures == []
+
+
+def both(*steps: str) -> list[str]:
+    """Each begun and ended."""
+    return [f"{sign}{name}" for name in steps for sign in "+-"]
 
 
 def test_the_delay_is_told_by_whoever_publishes_after_a_crash(

@@ -6,7 +6,7 @@ import errno
 import os
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from hashlib import sha256
 from itertools import accumulate
 from pathlib import Path
@@ -29,12 +29,12 @@ from merkle.tiles import (
     entries_path,
     tile_path,
 )
-from merkle.tree import MemoryTree, root_at, root_of
+from merkle.tree import Edge, MemoryTree, root_at, root_of
 from provenance.crypto.signing import Cosigner, NoteSigner, note_verifier
 from provenance.domain.chain import Link, subject_key
 from provenance.domain.errors import UnavailableError
 from provenance.domain.ledger import MapHead, SubjectState, apply_link, decode_entry
-from provenance.services.growth import DamagedLogError, Position, decode_upload, grow
+from provenance.services.growth import DamagedLogError, Position, grow
 from provenance.services.proving import Prover
 from provenance.services.recovery import SequencerRefusalError, check_tail
 from provenance.services.sequencing import (
@@ -49,7 +49,7 @@ from provenance.storage import keymap as map_rows
 from provenance.storage.leases import LeaseLostError
 from provenance.storage.log import PendingUpload
 from provenance.storage.session import Database
-from provenance.storage.tiles import TileStore, read_tile
+from provenance.storage.tiles import DirectoryTileStore, TileStore, read_tile
 from tests.support.builders import ORIGIN, make_key
 from tests.support.clock import FrozenClock
 from tests.support.ledger import COSIGNER, SIGNER, Ledger, make_policy
@@ -223,6 +223,49 @@ def test_exact_borders(database: Database, tmp_path: Path, steps: tuple[int, ...
         assert ledger.sequencer(holder="other").start() is False
 
 
+class SlowTiles(DirectoryTileStore):
+    """Time passes while tiles are written, for each batch as told."""
+
+    def __init__(self, ledger: Ledger, *milliseconds: int) -> None:
+        super().__init__(ledger.root / "log")
+        self._clock = ledger.clock
+        self._times = iter(milliseconds)
+
+    def write_all(self, files: Iterable[tuple[str, bytes]]) -> None:
+        self._clock.advance(next(self._times))
+        super().write_all(files)
+
+
+def test_a_batch_is_as_large_as_its_time_allows(ledger: Ledger) -> None:
+    """Twice the time that a batch may take: half as many links in the next; and up again."""
+    ledger.sequencer().run_once()
+    ledger.clock.advance(60_000)
+    ledger.options = SequencerOptions(max_links=12, min_links=2, batch_ms=100)
+    sequencer = ledger.sequencer(tiles=SlowTiles(ledger, 200, 200, 900, 50, 25, 10))
+    for _ in range(60):
+        ledger.accept("a")
+    sizes = []
+    for _ in range(6):
+        published = sequencer.run_once()
+        assert published is not None
+        sizes.append(published.links)
+    assert sizes == [12, 6, 3, 2, 4, 12]
+    check_published(ledger)
+
+
+def test_a_row_for_a_subject_that_the_map_does_not_hold_is_written_over(ledger: Ledger) -> None:
+    """A stranger's row: never built upon, and gone with the subject's first link."""
+    sequencer = ledger.sequencer()
+    sequencer.start()
+    edge = Edge().append(b"h" * 32)
+    with ledger.database.write() as connection:
+        state = SubjectState(1, b"h" * 32, edge, 0)
+        map_rows.write_states(connection, {subject_key("a"): state}, 1)
+    ledger.accept("a")
+    assert sequencer.run_once() is not None
+    check_published(ledger)
+
+
 def test_a_link_that_extends_nothing_is_counted_and_changes_nothing(ledger: Ledger) -> None:
     """Capture never makes one; the log's function is total all the same."""
     sequencer = ledger.sequencer()
@@ -288,10 +331,9 @@ def test_growth_across_65536_writes_three_levels() -> None:
     growth = grow(
         before,
         uploads=[upload],
-        links=[decode_upload(upload)],
-        states={},
         keymap=PageMap(),
         read=lambda _: {},
+        read_states=lambda _: {},
         fetch=files.__getitem__,
     )
     tree.extend(map(leaf_hash, growth.entries))
@@ -376,10 +418,9 @@ def test_growth_refuses_a_damaged_right_edge() -> None:
         grow(
             position,
             uploads=(),
-            links=(),
-            states={},
             keymap=PageMap(),
             read=lambda _: {},
+            read_states=lambda _: {},
             fetch=lambda _: b"x" * 32,
         )
 

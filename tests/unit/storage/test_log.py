@@ -90,10 +90,10 @@ def test_pending_uploads_come_in_order_and_within_the_bound(ledger: Ledger) -> N
         ledger.accept("f"),
     ]
     with ledger.database.read() as connection:
-        assert [u.id for u in log.pending_uploads(connection, 100)] == ids
-        assert [u.id for u in log.pending_uploads(connection, 3)] == ids[:2]
-        assert [u.id for u in log.pending_uploads(connection, 1)] == ids[:1]  # never divided
-        assert [len(u.entries) for u in log.pending_uploads(connection, 100)] == [2, 1, 3, 1]
+        assert log.pending_ids(connection, 100) == ids
+        assert log.pending_ids(connection, 3) == ids[:2]
+        assert log.pending_ids(connection, 1) == ids[:1]  # never divided
+        assert [len(u.entries) for u in log.load_uploads(connection, ids)] == [2, 1, 3, 1]
         assert log.pending_links(connection) == 7
 
 
@@ -103,7 +103,7 @@ def test_indexes_are_given_once(ledger: Ledger) -> None:
         log.assign_indexes(connection, [(one, 10), (two, 11)])
         log.assign_indexes(connection, [])
     with ledger.database.read() as connection:
-        assert log.pending_uploads(connection, 10) == []
+        assert log.pending_ids(connection, 10) == []
         assert [u.first_index for u in log.unpublished_uploads(connection, 11)] == [11]
     with (
         pytest.raises(StateConflictError, match="expected 1"),
@@ -139,4 +139,4 @@ def test_a_damaged_upload_is_named(ledger: Ledger) -> None:
         pytest.raises(UploadDamagedError, match=f"upload {upload}: expected the bytes of 1 links"),
         ledger.database.read() as connection,
     ):
-        log.pending_uploads(connection, 10)
+        log.load_uploads(connection, log.pending_ids(connection, 10))
