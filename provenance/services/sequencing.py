@@ -58,7 +58,7 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from functools import partial
-from typing import Literal, Protocol
+from typing import Final, Literal, Protocol
 
 from merkle.checkpoint import Checkpoint, parse_checkpoint
 from merkle.note import Note, NoteSignature, Signer, open_note, parse_note, sign_note
@@ -92,6 +92,7 @@ from provenance.services.witnessing import (
 )
 from provenance.storage import keymap as map_rows
 from provenance.storage import log, mappages
+from provenance.storage.errors import StorageError
 from provenance.storage.leases import Lease, LeaseLostError
 from provenance.storage.log import LogState, Publication
 from provenance.storage.session import Connection, Database
@@ -109,6 +110,8 @@ __all__ = [
 ]
 
 LEASE: str = "sequencer"
+FAILURES_IN_A_ROW: Final = 3
+"""So often a store may fail one sequencer before another one gets its turn."""
 
 _logger = logging.getLogger(__name__)
 
@@ -283,18 +286,22 @@ class Sequencer:
     def run(self, stop: threading.Event, *, retry_ms: int = 1_000) -> None:
         """Rounds until `stop` is set; gives the lease back at the end.
 
-        Failures of stores and cosigners are logged and tried again after `retry_ms`. Raises
-        SequencerRefusalError at once: then the lease is kept until it expires, so that an operator
-        sees the alarm before another process with less evidence signs instead.
+        Failures of stores and cosigners are logged and tried again after `retry_ms`; after some of
+        a store in a row another sequencer gets its turn, since what fails may be this machine's
+        disk or network. Raises SequencerRefusalError at once: then the lease is kept until it
+        expires, so that an operator sees the alarm before another process with less evidence signs
+        instead.
         """
         with self._tenure.kept_up():
             self._go_round(stop, retry_ms)
         self.release()
 
     def _go_round(self, stop: threading.Event, retry_ms: int) -> None:
+        failures = 0  # of a store, in a row
         while not stop.is_set():
             try:
                 pause = 0 if self.run_once() is not None else self.options.interval_ms
+                failures = 0
             except SequencerRefusalError:
                 self._observer.failed("refusal")
                 self._witnesses.stop()
@@ -309,7 +316,19 @@ class Sequencer:
                 self._observer.failed("store")
                 _logger.exception("sequencer: round failed; starting again from what is stored")
                 pause = retry_ms
+                failures += 1
+                if failures % FAILURES_IN_A_ROW == 0:
+                    self._give_way()
             stop.wait(pause / 1000)
+
+    def _give_way(self) -> None:
+        """Let go of the lease; whoever waits for it looks more often than this one comes back."""
+        self._log = None
+        self._others.forget()
+        try:
+            self._tenure.release()
+        except StorageError as error:
+            _logger.warning("sequencer: the lease could not be given up: %s", error)
 
     def release(self) -> None:
         """Give the lease up, so that the next sequencer need not wait for it to expire."""

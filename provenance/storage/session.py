@@ -269,6 +269,7 @@ def _translate(error: DBAPIError | psycopg.Error) -> Exception:
         sqlite3.InterfaceError,
         psycopg.OperationalError,
         psycopg.InterfaceError,
+        psycopg.errors.IdleInTransactionSessionTimeout,  # of the class of internal errors
     )
     if isinstance(cause, away) and not _is_missing_table(cause):
         return StoreUnavailableError(_first_line(cause))

@@ -25,11 +25,12 @@ from pathlib import Path
 
 import psycopg
 import pytest
-from sqlalchemy import func, select
+from sqlalchemy import func, select, update
 
 from provenance.cli.serve import ROOT, environment
 from provenance.config import Settings
 from provenance.platform import PlatformError, initialise, require_complete
+from provenance.storage import leases as storage_leases
 from provenance.storage import schema
 from provenance.storage.errors import SchemaError
 from provenance.storage.session import Database
@@ -354,6 +355,49 @@ def audit(machine: Machine, state: Path) -> subprocess.CompletedProcess[str]:
         timeout=300,
         cwd=ROOT,
     )
+
+
+HOLDS_A_ROW = """
+import sys, time
+from sqlalchemy import text
+from provenance.storage.session import Database
+with Database.open(sys.argv[1]).write() as connection:
+    connection.execute(text("UPDATE leases SET holder = holder"))
+    print("held", flush=True)
+    time.sleep(120)
+"""
+
+
+@pytest.mark.postgresql
+def test_a_machine_that_vanishes_inside_a_transaction_holds_up_nobody(
+    network: Network, database: str, tried: Tried
+) -> None:
+    """A web worker had locked a subject, say: its connection stands, and nothing comes from it."""
+    opened = Database.open(database)
+    schema.upgrade(opened)
+    with opened.write() as connection:
+        storage_leases.acquire(connection, "work", "anybody", now=0, term=4_000)
+    host = network.hosts[0]
+    process = subprocess.Popen(
+        [*host.command, sys.executable, "-c", HOLDS_A_ROW, database],
+        cwd=ROOT,
+        stdout=subprocess.PIPE,
+    )
+    try:
+        assert process.stdout is not None
+        assert process.stdout.readline() == b"held\n"
+        host.cut_off()
+        start = time.monotonic()
+        with opened.write() as connection:
+            connection.execute(update(leases).values(holder="another"))
+        took = time.monotonic() - start
+    finally:
+        process.kill()
+        process.communicate()
+        opened.close()
+    assert took > 1, "it did hold the row"
+    assert took <= WITHIN_SECONDS
+    tried.row("machine vanished inside a transaction", 1, [], f"(locks free after {took:.1f} s)")
 
 
 def test_a_machine_of_web_workers_needs_few_keys_and_makes_none(tmp_path: Path) -> None:

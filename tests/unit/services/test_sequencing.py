@@ -38,6 +38,7 @@ from provenance.services.growth import DamagedLogError, Position, grow
 from provenance.services.proving import Prover
 from provenance.services.recovery import SequencerRefusalError, check_tail
 from provenance.services.sequencing import (
+    FAILURES_IN_A_ROW,
     ClockCosigning,
     CosigningError,
     QuorumError,
@@ -53,6 +54,7 @@ from provenance.storage.tiles import DirectoryTileStore, TileStore, read_tile
 from tests.support.builders import ORIGIN, make_key
 from tests.support.clock import FrozenClock
 from tests.support.ledger import COSIGNER, SIGNER, Ledger, make_policy
+from tests.support.processes import until
 
 
 @pytest.fixture
@@ -632,6 +634,38 @@ def test_two_started_at_once_in_threads(database: Database, tmp_path: Path) -> N
     assert failures == []
     assert check_published(ledger) >= 26
     assert tokens <= {1, 2}  # who worked, and at most one change of hands
+
+
+def test_a_machine_whose_store_fails_gives_another_its_turn(
+    database: Database, tmp_path: Path
+) -> None:
+    """Its own disk is full, say: it would hold the lease for ever and publish nothing."""
+    ledger = Ledger(database, tmp_path, options=SequencerOptions(interval_ms=5))
+
+    class Full(DirectoryTileStore):
+        tried = 0
+
+        def write_all(self, files: Iterable[tuple[str, bytes]]) -> None:
+            self.tried += 1
+            raise OSError(28, "No space left on device")
+
+    full = Full(tmp_path / "log")
+    sick, well = ledger.sequencer(tiles=full, holder="sick"), ledger.sequencer(holder="well")
+    stop = threading.Event()
+    threads = [threading.Thread(target=sick.run, args=(stop,), kwargs={"retry_ms": 50})]
+    threads[0].start()
+    until(lambda: full.tried > 0)  # it holds the lease, and something signed
+    upload = ledger.accept("item")
+    threads.append(threading.Thread(target=well.run, args=(stop,)))
+    threads[1].start()
+    try:
+        _wait_until_covered(ledger, upload)
+    finally:
+        stop.set()
+        for thread in threads:
+            thread.join(30)
+    assert full.tried >= FAILURES_IN_A_ROW
+    assert check_published(ledger) == 3
 
 
 def test_run_logs_a_failure_and_goes_on(ledger: Ledger, caplog: pytest.LogCaptureFixture) -> None:

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import threading
+import time
 
 import pytest
-from sqlalchemy import delete
+from sqlalchemy import delete, select
 
 from provenance.storage import leases, tables
+from provenance.storage.errors import StoreUnavailableError
 from provenance.storage.leases import Lease, LeaseLostError
 from provenance.storage.session import Database
+from tests.support.databases import PostgresServer
 
 TERM = 10_000
 
@@ -123,3 +126,25 @@ def test_a_row_that_was_lost_does_not_begin_its_tokens_anew(database: Database) 
     assert second == Lease("work", "one", 8, TERM)
     with pytest.raises(LeaseLostError), database.write() as connection:
         leases.renew(connection, first, now=0, term=TERM)
+
+
+def test_a_holder_that_falls_silent_inside_a_transaction_loses_it_there_too(
+    postgres_server: PostgresServer,
+) -> None:
+    """A stopped process keeps its connection; the server ends its transaction after a term."""
+    url = postgres_server.take()
+    sleeper, other = Database.open(url), Database.open(url)
+    term = 400
+    with other.write() as connection:
+        lease = leases.acquire(connection, "work", "sleeper", now=0, term=term)
+    assert lease is not None
+    began = time.monotonic()
+    with pytest.raises(StoreUnavailableError), sleeper.write() as connection:
+        leases.renew(connection, lease, now=1, term=term)
+        with other.write() as late:  # waits for the row until the server has let go of it
+            assert leases.acquire(late, "work", "other", now=term + 2, term=term) is not None
+        connection.execute(select(tables.leases))
+    assert 0.3 < time.monotonic() - began < 5
+    sleeper.close()
+    other.close()
+    postgres_server.give_back(url)
