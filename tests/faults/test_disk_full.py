@@ -21,8 +21,16 @@ import pytest
 from provenance.client.api import Api
 from provenance.client.errors import UnreachableError
 from provenance.client.sealing import SealedBatch, Signer
-from tests.faults.installation import install, sealed
+from tests.faults.installation import fsck, install, not_once, sealed
 from tests.faults.running import Load, Running, losses, quick, running
+from tests.faults.uploading import (
+    in_background,
+    large_file,
+    receipts_of,
+    stored_events,
+    transfer,
+    wrongly_stored,
+)
 from tests.support.missing import missing
 from tests.support.processes import until
 from tests.support.tried import Tried
@@ -87,6 +95,34 @@ def test_disk_full(disk: Path, tmp_path: Path, tried: Tried) -> None:
         lost = losses(platform, load, platform.notes())
     tried.row("disk full: uploads answered with 503, sent again later", refused, lost)
     tried.row("disk full: rounds of the sequencer that failed", failed, lost)
+
+
+def test_disk_full_under_a_large_upload(disk: Path, tmp_path: Path, tried: Tried) -> None:
+    """The upload waits and goes on; nothing is lost, nothing doubled."""
+    settings = quick(disk / "data")
+    brand = install(settings)
+    file = large_file(tmp_path / "big.ndjson", brand, 300, 20)
+    ballast, told, waits = Ballast(disk), list[int](), list[float]()
+
+    def wait(seconds: float) -> None:
+        waits.append(seconds)
+        time.sleep(min(seconds, 0.2))
+
+    with running(settings, tmp_path / "processes.log") as platform:
+        before = stored_events(platform)
+        with in_background(transfer(platform, file, advance=told.append, sleep=wait)) as upload:
+            until(lambda: len(told) > 3)
+            ballast.fill()
+            until(lambda: len(waits) > 5 or not upload.is_alive())
+            refused = len(waits)
+            ballast.remove()
+        receipts = receipts_of(platform, file)
+        platform.publishes_all()
+        fsck(platform.platform)
+        size = Api(platform.url).log()["size"]
+        lost = wrongly_stored(platform, before, receipts)
+        lost += not_once(platform.platform.tiles, size, receipts)
+    tried.row("disk full: parts of a large upload put off", refused, lost)
 
 
 def full_during_capture(platform: Running, load: Load, brand: Signer, ballast: Ballast) -> int:

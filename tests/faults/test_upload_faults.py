@@ -19,7 +19,7 @@ import threading
 import time
 import warnings
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -32,18 +32,19 @@ from provenance.client.batches import find_batches
 from provenance.client.errors import ProblemError, UnreachableError
 from provenance.client.keepsake import Keepsake, receipts_path
 from provenance.client.sealing import Signer, prepare, sign_event
-from provenance.client.transfer import Transfer
 from provenance.storage.tables import subjects
 from tests.faults.installation import fsck, install, not_once
 from tests.faults.running import Running, quick, running
 from tests.faults.uploading import (
     database_of,
+    in_background,
     large_file,
     receipts_of,
     stored_events,
     transfer,
     wrongly_stored,
 )
+from tests.support.databases import PRODUCTS
 from tests.support.processes import is_alive, until
 from tests.support.served import item, now, observed
 from tests.support.tried import Tried
@@ -53,40 +54,17 @@ pytestmark = pytest.mark.skipif(
 )
 
 
-@pytest.fixture
-def database_setting(product: str, request: pytest.FixtureRequest) -> Iterator[str]:
-    yield from database_of(product, request)
-
-
-@pytest.fixture
-def site(database_setting: str, tmp_path: Path) -> Iterator[tuple[Running, Signer]]:
+@pytest.fixture(scope="module", params=PRODUCTS)
+def site(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[tuple[Running, Signer]]:
     """Two web workers and a sequencer over each database, and a brand that may upload."""
-    settings = quick(tmp_path / "data", database_setting)
-    brand = install(settings)
-    with running(settings, tmp_path / "processes.log") as platform:
-        yield platform, brand
-
-
-@contextmanager
-def in_background(sending: Transfer) -> Iterator[threading.Thread]:
-    """The upload under way; when the block ends it must have ended well."""
-    failed: list[BaseException] = []
-
-    def run() -> None:
-        try:
-            sending.run()
-        except BaseException as error:
-            failed.append(error)
-
-    thread = threading.Thread(target=run)
-    thread.start()
-    try:
-        yield thread
-    finally:
-        thread.join(240)
-    assert not thread.is_alive()
-    if failed:
-        raise failed[0]
+    directory = tmp_path_factory.mktemp("site")
+    with database_of(request.param, request) as url:
+        settings = quick(directory / "data", url)
+        brand = install(settings)
+        with running(settings, directory / "processes.log") as platform:
+            yield platform, brand
 
 
 def losses(platform: Running, before: Any, receipts: list[dict[str, Any]]) -> list[str]:
@@ -354,7 +332,7 @@ def test_the_database_is_restarted(
     """Five times in the middle of an upload, two of them as a crash."""
     settings = quick(tmp_path / "data", postgres.url())
     brand = install(settings)
-    file = large_file(tmp_path / "big.ndjson", brand, 200, 20)
+    file = large_file(tmp_path / "big.ndjson", brand, 120, 20)
     restarts, told = 0, list[int]()
     with running(settings, tmp_path / "processes.log") as platform:
         before = stored_events(platform)

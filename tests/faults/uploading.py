@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 import os
+import threading
 from collections import Counter
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -56,6 +58,28 @@ def transfer(platform: Running, file: Path, **changes: Any) -> Transfer:
     return Transfer(api, file, platform.platform.origin, **(given | changes))
 
 
+@contextmanager
+def in_background(sending: Transfer) -> Iterator[threading.Thread]:
+    """The upload under way; when the block ends it must have ended well."""
+    failed: list[BaseException] = []
+
+    def run() -> None:
+        try:
+            sending.run()
+        except BaseException as error:
+            failed.append(error)
+
+    thread = threading.Thread(target=run)
+    thread.start()
+    try:
+        yield thread
+    finally:
+        thread.join(240)
+    assert not thread.is_alive()
+    if failed:
+        raise failed[0]
+
+
 def receipts_of(platform: Running, file: Path) -> list[dict[str, Any]]:
     """The receipts beside a finished file, each of which fits its batch."""
     operator = Api(platform.url).party(operator_uri(platform.platform.origin))
@@ -88,6 +112,7 @@ def wrongly_stored(
     return wrong + [f"{e.hex()} is there and nobody was told" for e in now_stored.keys() - told]
 
 
+@contextmanager
 def database_of(product: str, request: pytest.FixtureRequest) -> Iterator[str]:
     """The setting for an installation's database: "" for SQLite, or the URL of an empty one."""
     if product == "sqlite":
