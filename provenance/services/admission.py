@@ -57,6 +57,9 @@ T = TypeVar("T")
 MAX_WITHOUT_ROLE: Final = 16
 """Events in an upload of a party that is not registered or holds no role: party events only."""
 
+_GOOD_FOR_MS: Final = 1_000
+_MOST_RECENT: Final = 4_096
+
 MAX_SUBJECT_BYTES: Final = 2_000
 """UTF-8 bytes of a subject's URI: PostgreSQL cannot index much more (a third of a page)."""
 
@@ -115,12 +118,19 @@ class KnownSeal:
 
 @dataclass
 class Admission:
-    """Reads uploads for one log. Stateless between calls; one is shared by all threads."""
+    """Reads uploads for one log. One is shared by all threads of a process."""
 
     database: Database
     origin: str
     clock: Clock
     limits: Limits = field(default_factory=Limits)
+
+    def __post_init__(self) -> None:
+        self._recent = _Recent(self.clock)
+
+    def forget_signers(self) -> None:
+        """Some party has changed: ask anew what its keys may do."""
+        self._recent = _Recent(self.clock)
 
     def read_batch(self, lines: Iterable[bytes]) -> Upload | KnownSeal:
         """An upload of either form. Raises a Refusal that names line, path, expected and found."""
@@ -164,7 +174,7 @@ class Admission:
             )
         read = seal.read_seal(document)
         self._check_origin(read.origin, "$.origin")
-        signers = _Signers(self.database, self.clock)
+        signers = _Signers(self.database, self.clock, self._recent)
         stored = signers.find_seal(read.hash)
         if stored is not None:
             return KnownSeal(read, stored)
@@ -237,7 +247,7 @@ class Admission:
     # -- events with their own proofs --------------------------------------------------------------
 
     def _read_own_proofs(self, first: Line, numbered: Iterator[tuple[int, bytes]]) -> Upload:
-        signers = _Signers(self.database, self.clock)
+        signers = _Signers(self.database, self.clock, self._recent)
         budget = _Budget(self.limits)
         entries = [self._own_entry(1, 0, first, signers)]
         budget.take(1, len(entries[0].subjects))
@@ -363,12 +373,37 @@ class _Bound:
         )
 
 
+class _Recent:
+    """Who was found good a moment ago: phones send one event after the other under one key.
+
+    Only a good answer is kept, and only for a second: it opens the door to the locks, under which
+    everybody is judged again; a bad one would be final. Shared by the threads of a process.
+    """
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+        self._bounds: dict[Signer, tuple[int, _Bound]] = {}
+
+    def find(self, signer: Signer) -> _Bound | None:
+        until, bound = self._bounds.get(signer, (0, None))
+        now = self._clock()
+        return bound if until - _GOOD_FOR_MS <= now < until else None
+
+    def keep(self, signer: Signer, bound: _Bound) -> None:
+        if bound.only_party_events:
+            return
+        if len(self._bounds) >= _MOST_RECENT:
+            self._bounds.clear()  # keeping an order would cost more than asking again
+        self._bounds[signer] = (self._clock() + _GOOD_FOR_MS, bound)
+
+
 class _Signers:
     """The signers of one upload, each looked up and judged once. Lives as long as the upload."""
 
-    def __init__(self, database: Database, clock: Clock) -> None:
+    def __init__(self, database: Database, clock: Clock, recent: _Recent) -> None:
         self._database = database
         self._clock = clock
+        self._recent = recent
         self._judged: dict[Signer, _Bound] = {}
 
     def find_seal(self, seal_hash: bytes) -> event_rows.SealedUpload | None:
@@ -377,9 +412,12 @@ class _Signers:
 
     def judge(self, signer: Signer) -> _Bound:
         """What this signer may upload now; raises ForbiddenError for a key not valid now."""
-        if signer not in self._judged:
-            self._judged[signer] = self._judge(signer)
-        return self._judged[signer]
+        bound = self._judged.get(signer) or self._recent.find(signer)
+        if bound is None:
+            bound = self._judge(signer)
+            self._recent.keep(signer, bound)
+        self._judged[signer] = bound
+        return bound
 
     def _judge(self, signer: Signer) -> _Bound:
         with self._database.read() as connection:

@@ -182,6 +182,8 @@ class Capture:
     def _append(self, upload: Upload) -> Accepted:
         with self._observer.step("transaction"), self._database.write() as connection:
             accepted, plan = self._append_within(connection, upload)
+        if plan is not None and plan.changed:
+            self._admission.forget_signers()
         # Told after the commit: what was rolled back was never accepted.
         events, links = (len(plan.entries), len(plan.links)) if plan is not None else (0, 0)
         self._observer.accepted(events=events, known=len(upload.entries) - events, links=links)

@@ -13,7 +13,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final
 
-from sqlalchemy import Connection, Table, func, select
+from sqlalchemy import Connection, Table, func, select, text
 from sqlalchemy.dialects import postgresql, sqlite
 
 from provenance.storage.tables import forks, sightings
@@ -61,6 +61,11 @@ def read_forks(connection: Connection, most: int = MOST_KEPT) -> list[StoredFork
     return [StoredFork(row.hash, row.evidence, row.source, row.found_at) for row in rows]
 
 
+def is_untroubled(connection: Connection) -> bool:
+    """No evidence of a fork, and nobody was seen to hold more than was signed here: one look."""
+    return bool(connection.scalar(_UNTROUBLED))
+
+
 def count_forks(connection: Connection) -> int:
     """How many proofs of a fork are stored; 0 for an honest log."""
     return int(connection.scalar(select(func.count()).select_from(forks)) or 0)
@@ -93,6 +98,12 @@ def largest_sighting(connection: Connection) -> Sighting | None:
         select(sightings).order_by(sightings.c.size.desc(), sightings.c.id).limit(1)
     ).one_or_none()
     return None if row is None else Sighting(row.size, row.note, row.source, row.found_at)
+
+
+_UNTROUBLED: Final = text(
+    "SELECT NOT EXISTS (SELECT 1 FROM forks) AND COALESCE((SELECT MAX(size) FROM sightings), 0) "
+    "<= COALESCE((SELECT size FROM log_state), 0)"
+)
 
 
 def _add(connection: Connection, table: Table, values: dict[str, object]) -> bool:
