@@ -27,6 +27,7 @@ from provenance.client.sealing import (
     MAX_EVENTS,
     Concealment,
     SealedBatch,
+    disclosures_path,
     prepare,
     seal_events,
     write_batch,
@@ -206,11 +207,21 @@ def _upload_all(
             raise
     for file, outline in outlines:
         if outline.batches > 1:
+            _require_no_disclosures(file)
             transfer = Transfer(api, file, outline.origin, connections=connections, advance=advance)
             entry = {"file": str(file), "receipt": str(transfer.run()), "events": outline.events}
             entry |= {"published": transfer.wait_until_published()} if wait else {}
             done[file] = entry
     return [done[file] for file, _ in outlines]
+
+
+def _require_no_disclosures(file: Path) -> None:
+    secret = disclosures_path(file)
+    if secret.exists():
+        raise SealingError(
+            f"{secret} belongs to one batch, and {file} holds several: upload the files that "
+            "`provenance seal` made, each with its disclosures beside it"
+        )
 
 
 def _upload_small(

@@ -21,11 +21,12 @@ is, as anywhere, a matter of the signatures in it.
 from __future__ import annotations
 
 import re
+import sys
 from collections.abc import Callable, Iterable
 from http import HTTPStatus
 from typing import Any, Final
 
-from flask import Blueprint, Response, request
+from flask import Blueprint, Response, g, request
 
 from provenance.domain.errors import MalformedInputError, NotFoundError, Refusal, UnsupportedError
 from provenance.domain.moments import format_ledger_time
@@ -66,7 +67,7 @@ def show_limits() -> Response:
     response = Response(status=HTTPStatus.NO_CONTENT)
     response.headers["Allow"] = "OPTIONS, POST"
     response.headers["Accept-Patch"] = PARTIAL
-    response.headers["Upload-Limit"] = f"max-size={platform().jobs.limits.job_bytes}"
+    response.headers["Upload-Limit"] = _max_size()
     return response
 
 
@@ -76,15 +77,15 @@ def begin_job() -> Response:
     require_media_type(request, *_NDJSON)
     _require_plain()
     whole = _boolean("Upload-Complete", default=True)
-    job = platform().jobs.create(_length(0, whole))
-    location = f"/api/v1/jobs/{job.name}"
 
     def go_on() -> Response:
+        job = platform().jobs.create(_length(0, whole))
+        g.location = f"/api/v1/jobs/{job.name}"
         return _received(platform().jobs.receive(job, _chunks(), whole=whole), HTTPStatus.CREATED)
 
-    response = _told(job.name, go_on)
-    response.headers["Location"] = location
-    response.headers.setdefault("Upload-Limit", _limit(job))
+    response = _told(go_on)
+    if "location" in g:  # a refusal of its bytes, too, says which job they were for
+        response.headers["Location"] = g.location
     return response
 
 
@@ -102,7 +103,7 @@ def go_on_with_job(job: str) -> Response:
         received = platform().jobs.receive(begun, _chunks(), whole=whole)
         return _received(received, HTTPStatus.OK)
 
-    return _told(job, go_on)
+    return _told(go_on)
 
 
 @blueprint.get("/<job>")
@@ -134,8 +135,9 @@ def list_receipts(job: str) -> Response:
 # -- answers ---------------------------------------------------------------------------------------
 
 
-def _told(name: str, go_on: Callable[[], Response]) -> Response:
-    """The answer, or the refusal with the offset that now counts (the draft, section 4.4.2)."""
+def _told(go_on: Callable[[], Response]) -> Response:
+    """The answer, or the refusal with the offset that counts (the draft, section 4.4.2) or the
+    limit that was passed (4.1.4)."""
     try:
         return go_on()
     except Refusal as refusal:
@@ -143,7 +145,8 @@ def _told(name: str, go_on: Callable[[], Response]) -> Response:
         expected = refusal.extra.get("expected-offset")
         if expected is not None:
             response.headers["Upload-Offset"] = str(expected)
-        response.headers["Content-Location"] = f"/api/v1/jobs/{name}"
+        if response.status_code == HTTPStatus.REQUEST_ENTITY_TOO_LARGE:
+            response.headers["Upload-Limit"] = _max_size()
         return response
 
 
@@ -168,7 +171,11 @@ def _state(job: JobRow, response: Response) -> Response:
 
 def _limit(job: JobRow) -> str:
     left = max(0, job.expires_at - platform().clock()) // 1000
-    return f"max-size={platform().jobs.limits.job_bytes}, max-age={left}"
+    return f"{_max_size()}, max-age={left}"
+
+
+def _max_size() -> str:
+    return f"max-size={platform().jobs.limits.job_bytes}"
 
 
 def _progress(job: JobRow, status: int = HTTPStatus.OK) -> Response:
@@ -192,8 +199,8 @@ def _progress(job: JobRow, status: int = HTTPStatus.OK) -> Response:
 
 
 def _chunks() -> Iterable[bytes]:
-    most = platform().jobs.limits.job_bytes
-    return read_chunks(request.stream, most, request.content_length)
+    # The service bounds the whole job; a limit here would look like a sender that broke off.
+    return read_chunks(request.stream, sys.maxsize, request.content_length)
 
 
 def _length(offset: int, whole: bool) -> int | None:

@@ -81,6 +81,9 @@ def test_files_joined_by_cat_are_one_large_upload(terminal: Terminal, who: Any) 
         assert [receipt["seal"] for receipt in receipts] == list(map(encode_base64, seals))
     bundle = json.loads(terminal.served.api().passport(item("CAT8")))
     assert bundle["subjects"][0]["value"]["count"] == 1
+    joined.with_name("joined.ndjson.disclosures").touch()
+    refused = terminal.run("upload", joined, status=1, remote=True)
+    assert "belongs to one batch" in refused.stderr
     told = terminal.run("upload", joined, "--cancel", remote=True)
     assert told.stdout == "0 unfinished uploads ended\n"
 

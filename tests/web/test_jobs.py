@@ -176,6 +176,18 @@ def test_receipts_come_in_pages(site: Site, brand: Actor) -> None:
     check_problem(site.client.get(f"{address}?limit=101"), 400, "parameter-malformed")
 
 
+def test_what_is_too_large_is_told_the_limit(
+    site: Site, brand: Actor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(site.platform.jobs, "limits", JobLimits(job_bytes=2_000))
+    for answer in (
+        begin(site, Upload_Complete="?0", Upload_Length="2001"),
+        append(site, started(site), 0, batch(site, brand, 4), "?0"),
+    ):
+        check_problem(answer, 413, "too-large")
+        assert answer.headers["Upload-Limit"] == "max-size=2000"
+
+
 def test_options_say_that_uploads_go_on_here(site: Site) -> None:
     answer = site.client.options(JOBS)
     assert answer.headers["Accept-Patch"] == PARTIAL
@@ -227,18 +239,20 @@ def test_a_full_queue_is_429_with_a_time_to_come_again(
     full = Backlog(site.platform.database, 0, monotonic=itertools.count().__next__)
     monkeypatch.setattr(site.platform.capture, "_backlog", full)
     body = batch(site, brand)
+    job = started(site)
     refused = [
         site.client.post("/api/v1/batches", data=body, content_type=NDJSON),
         begin(site, body),
-        append(site, started(site), 0, body, "?1"),
+        append(site, job, 0, body, "?1"),
     ]
     for answer in refused:
         problem = check_problem(answer, 429, "queue-full")
         assert problem["expected"] == "at most 0 links not yet in the log"
         assert int(answer.headers["Retry-After"]) >= 1
     site.publish()
-    taken = append(site, refused[2].headers["Content-Location"], 0, body, "?1")
-    assert taken.status_code == 200
+    assert append(site, refused[1].headers["Location"], 0, body, "?1").status_code == 200
+    site.publish()
+    assert append(site, job, 0, body, "?1").status_code == 200
 
 
 def test_too_many_jobs_is_429(site: Site, brand: Actor, monkeypatch: pytest.MonkeyPatch) -> None:
