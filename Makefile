@@ -1,5 +1,6 @@
 # make demo    the whole story, from signed events to a verdict in your browser
 # make test    lint, types, every test, coverage; what CI runs
+# make test-postgresql   every test again, with PostgreSQL as the default database
 # make setup   the virtual environment alone (.venv, command .venv/bin/provenance)
 # HOST=...     the address the demo listens on (default: this machine's own network address on a terminal,
 #              so that a phone can open it; 127.0.0.1 keeps it to this machine)
@@ -12,7 +13,7 @@ TESTS ?= tests
 JOBS ?= 2
 CORE := merkle/*,qr/*,provenance/domain/*,provenance/crypto/*,provenance/verify/*
 
-.PHONY: setup setup-test demo test lint types check-tests verifier lock clean
+.PHONY: setup setup-test demo test test-postgresql lint types check-tests verifier lock clean
 
 setup:
 	@sh scripts/setup.sh run
@@ -24,6 +25,10 @@ demo: setup
 	@$(BIN)/provenance demo --data $(DATA) --host $(HOST) --port $(PORT)
 
 test: setup-test lint types check-tests
+
+# Every test once, with PostgreSQL wherever SQLite is the default.
+test-postgresql: setup-test
+	@TEST_DATABASE=postgresql $(BIN)/pytest $(TESTS) -n $(JOBS) --dist loadgroup
 
 lint:
 	@$(BIN)/ruff check .

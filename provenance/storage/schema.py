@@ -28,7 +28,8 @@ SCRIPTS: Final = Path(__file__).resolve().parents[2] / "migrations"
 # Any constant that no other program uses on this database; "prov" in ASCII.
 _LOCK: Final = 0x70726F76
 
-_ATTEMPTS: Final = 5
+ATTEMPTS: Final = 5
+"""How often a migration asks for its locks."""
 
 
 def upgrade(database: Database, revision: str = "head") -> None:
@@ -64,7 +65,7 @@ def _upgrade_once(database: Database, revision: str) -> bool:
 
 
 def _retried(attempt: Callable[[], bool]) -> bool:
-    for _ in range(_ATTEMPTS - 1):
+    for _ in range(ATTEMPTS - 1):
         try:
             return attempt()
         except StoreConflictError:  # a deadlock that was decided against us

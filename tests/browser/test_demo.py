@@ -29,6 +29,7 @@ from playwright.sync_api import (
     expect,
 )
 
+from provenance.config import Settings
 from provenance.web.vocabulary import TERMS
 from provenance.web.words import PHRASES
 from tests.browser.conftest import ARGUMENTS, _find_browser, needs_noble
@@ -66,6 +67,8 @@ def demo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Demo]:
     """`provenance demo --json`, up until the tests are through; then stopped as by Ctrl-C."""
     folder = tmp_path_factory.mktemp("demo")
     environment = {k: v for k, v in os.environ.items() if not k.startswith("PROVENANCE_")}
+    if database := Settings(data=folder / "data").database:
+        environment["PROVENANCE_DATABASE"] = database
     command = [sys.executable, "-m", "provenance.cli", "demo", "--json"]
     command += ["--data", str(folder / "data"), "--port", "0"]
     printed, log = folder / "printed.json", folder / "log"

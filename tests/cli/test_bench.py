@@ -12,6 +12,7 @@ import pytest
 from provenance.bench.timing import Figure, duration, rate, table
 
 
+@pytest.mark.sqlite(reason="the command makes a database of its own, SQLite unless told")
 def test_a_short_run_has_every_figure_beside_its_ceiling() -> None:
     environment = {k: v for k, v in os.environ.items() if not k.startswith("PROVENANCE_")}
     command = [sys.executable, "-m", "provenance.cli", "bench", "--rounds", "1", "--events", "50"]

@@ -13,7 +13,6 @@ import os
 import re
 import signal
 import socket
-import sqlite3
 import sys
 import urllib.parse
 from collections.abc import Iterator
@@ -31,6 +30,7 @@ from provenance.config import Settings
 from provenance.crypto.signing import PrivateKey, load_key
 from provenance.domain.party_events import operator_uri
 from provenance.platform import initialise
+from provenance.storage.session import Database
 from tests.support.otlp import collecting
 from tests.support.processes import Serve, free_port, serve, until
 from tests.support.served import now, observed
@@ -188,19 +188,22 @@ def test_no_line_of_any_process_holds_payload_and_every_request_is_found_by_its_
 def _break_and_ask(running: Serve, data: Path, who: Signer, note: Any) -> Iterator[tuple[int, str]]:
     """Requests that end in an exception whose text quotes rows; (status, request id)."""
     upload = b"\n".join(sealed(who, "B"))
-    with sqlite3.connect(data / "provenance.sqlite", timeout=30) as database:
-        database.execute("ALTER TABLE events RENAME TO events_away")
-    database.close()
+    _take_away(data, "events")
     ndjson = {"Content-Type": "application/x-ndjson"}
     answer, content = ask(running, "POST", "/api/v1/batches", upload, **ndjson)
     yield note(answer), json.loads(content)["request"]
-    with sqlite3.connect(data / "provenance.sqlite", timeout=30) as database:
-        database.execute("ALTER TABLE subjects RENAME TO subjects_away")
-        database.execute("ALTER TABLE uploads RENAME TO uploads_away")  # the sequencer's round, too
-    database.close()
+    _take_away(data, "subjects", "uploads")  # the sequencer's round, too
     path = f"/01/09506000134352/21/{MARK}A"
     answer, content = ask(running, "GET", path, None, Accept="application/json")
     yield note(answer), json.loads(content)["request"]
+
+
+def _take_away(data: Path, *names: str) -> None:
+    database = Database.open(Settings(data=data).database_url, timeout_ms=30_000)
+    with database.write() as connection:
+        for name in names:
+            connection.exec_driver_sql(f"ALTER TABLE {name} RENAME TO {name}_away")
+    database.close()
 
 
 def test_addresses_are_logged_where_the_setting_says_so(tmp_path: Path) -> None:

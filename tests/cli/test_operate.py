@@ -16,6 +16,10 @@ from provenance.cli import main
 from tests.cli.conftest import Terminal
 from tests.support.served import observed, serving
 
+pytestmark = pytest.mark.sqlite(
+    reason="installations are copied with their database, and bits of its file flipped"
+)
+
 
 def run(*words: str | Path, status: int = 0) -> Result:
     result = CliRunner().invoke(main, [*map(str, words)])

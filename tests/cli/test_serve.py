@@ -22,6 +22,7 @@ from provenance.crypto.signing import PrivateKey, load_key
 from provenance.domain.party_events import operator_uri
 from provenance.platform import Platform, initialise
 from provenance.services.witnessing import witness_verifiers
+from tests.support.databases import copy_installation
 from tests.support.outside_witness import held, require_witness, witness
 from tests.support.processes import Serve, children, free_port, is_alive, serve, until
 from tests.support.served import now, observed
@@ -41,8 +42,7 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def data(made: Path, tmp_path: Path) -> Path:
-    shutil.copytree(made, tmp_path / "data")
-    return tmp_path / "data"
+    return copy_installation(made, tmp_path / "data")
 
 
 def party(running: Serve, data: Path, name: str) -> Signer:
@@ -160,8 +160,11 @@ def test_a_first_start_with_a_witness_whose_quorum_is_waited_for(
             assert running.stop(signal.SIGTERM) == 0, running.messages
 
 
-def test_a_sequencer_that_may_not_sign_stops_the_platform_with_its_reason(data: Path) -> None:
+@pytest.mark.sqlite(reason="copies the file; test_restore_drill restores PostgreSQL")
+def test_a_sequencer_that_may_not_sign_stops_the_platform_with_its_reason(tmp_path: Path) -> None:
     """As after a restore of an old database: what was signed last is not in it."""
+    data = tmp_path / "data"
+    initialise(Settings(data=data))
     kept = data.parent / "old.sqlite"
     shutil.copy(data / "provenance.sqlite", kept)
     with serve(data) as running:

@@ -35,9 +35,10 @@ from tests.support.missing import missing
 from tests.support.processes import until
 from tests.support.tried import Tried
 
-pytestmark = pytest.mark.skipif(
-    not sys.platform.startswith("linux"), reason="needs mount and /proc"
-)
+pytestmark = [
+    pytest.mark.skipif(not sys.platform.startswith("linux"), reason="needs mount and /proc"),
+    pytest.mark.sqlite(reason="fills the file system that the file lies on"),
+]
 
 SIZE = "24m"
 

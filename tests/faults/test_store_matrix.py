@@ -15,6 +15,7 @@ from __future__ import annotations
 import shutil
 from collections import Counter
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -29,6 +30,7 @@ from provenance.storage.session import Database
 from tests.faults.evidence import audit, disagreeing, seen
 from tests.faults.stores import Breaker, FaultyDatabase, FaultyLastSigned, FaultyTiles, Mode
 from tests.support.builders import ORIGIN, Actor, World, item_event, make_key
+from tests.support.databases import DEFAULT, PostgresServer
 from tests.support.ledger import Ledger
 from tests.support.tried import Tried
 
@@ -98,12 +100,42 @@ class Place:
         }[grown]
 
 
+@dataclass(frozen=True)
+class Base:
+    """A log that every case begins with a copy of."""
+
+    root: Path
+    url: str
+    brand: Actor
+    server: PostgresServer | None
+
+    @contextmanager
+    def copied(self, root: Path) -> Iterator[Ledger]:
+        """Its own files and its own database, until the block ends."""
+        shutil.copytree(self.root, root)
+        url = f"sqlite:///{root}/test.sqlite" if self.server is None else self.server.copy(self.url)
+        database = Database.open(url)
+        try:
+            yield Ledger(database, root)
+        finally:
+            database.close()
+            shutil.rmtree(root)
+            if self.server is not None:
+                self.server.drop(url)
+
+
 @pytest.fixture(scope="module")
-def base(migrated_sqlite: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Actor]:
+def base(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Base:
     """254 entries: genesis, three links of parties with a map head, 248 links and a map head."""
     root = tmp_path_factory.mktemp("base")
-    shutil.copy(migrated_sqlite, root / "test.sqlite")
-    ledger = Ledger(Database.open(f"sqlite:///{root}/test.sqlite"), root)
+    server: PostgresServer | None = None
+    if DEFAULT == "postgresql":
+        server = request.getfixturevalue("postgres_server")
+        url = server.take()
+    else:
+        shutil.copy(request.getfixturevalue("migrated_sqlite"), root / "test.sqlite")
+        url = f"sqlite:///{root}/test.sqlite"
+    ledger = Ledger(Database.open(url), root)
     world = World(
         Capture(ledger.database, ORIGIN, make_key("operator"), ledger.clock, Limits()),
         ledger.clock,
@@ -117,7 +149,7 @@ def base(migrated_sqlite: Path, tmp_path_factory: pytest.TempPathFactory) -> tup
     assert published.size == 254
     sequencer.release()
     ledger.database.close()
-    return root, brand
+    return Base(root, url, brand, server)
 
 
 def kind_of(step: str) -> str:
@@ -132,19 +164,14 @@ def kind_of(step: str) -> str:
 
 @pytest.mark.parametrize("after", ["goes on", "restart"])
 @pytest.mark.parametrize("mode", ["lost", "kept"])
-def test_store_matrix(
-    base: tuple[Path, Actor], tmp_path: Path, mode: Mode, after: str, tried: Tried
-) -> None:
+def test_store_matrix(base: Base, tmp_path: Path, mode: Mode, after: str, tried: Tried) -> None:
     lost: list[str] = []
     broken: Counter[str] = Counter()
     for more in (2, 1):  # links of the upload after the mending; its map head is one more
         for at in range(60):
-            root = shutil.copytree(base[0], tmp_path / "case")
-            ledger = Ledger(Database.open(f"sqlite:///{root}/test.sqlite"), root)
-            place = Place(ledger, base[1])
-            step, complaints = one_case(place, at, mode, after == "restart", more)
-            ledger.database.close()
-            shutil.rmtree(root)
+            with base.copied(tmp_path / "case") as ledger:
+                place = Place(ledger, base.brand)
+                step, complaints = one_case(place, at, mode, after == "restart", more)
             if step is None:
                 break
             broken[kind_of(step)] += 1

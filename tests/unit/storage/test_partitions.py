@@ -19,6 +19,7 @@ from provenance.storage.errors import SchemaError, StoreConflictError
 from provenance.storage.histories import read_histories
 from provenance.storage.partitions import IDS, begin_part, is_part, list_parts
 from provenance.storage.session import Database
+from tests.support.processes import until
 
 pytestmark = [
     pytest.mark.postgresql,
@@ -130,6 +131,27 @@ def test_a_database_in_use_is_divided_and_no_row_is_lost(empty_database: Databas
     assert old >= 60
     assert new >= 60
     assert least >= IDS
+
+
+def test_a_long_reader_delays_the_upgrade_and_the_upgrade_nobody_for_long(
+    empty_database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    schema.upgrade(empty_database, "0006")
+    monkeypatch.setattr(schema, "ATTEMPTS", 100)
+    upgrade = threading.Thread(target=schema.upgrade, args=(empty_database,))
+    with empty_database.read() as connection:
+        connection.execute(select(tables.links))  # and holds it, as pg_dump does
+        upgrade.start()
+        waiting = "SELECT count(*) FROM pg_locks WHERE NOT granted AND mode = 'AccessExclusiveLock'"
+        with empty_database.read() as watching:
+            until(lambda: watching.scalar(text(waiting)))
+        start = time.monotonic()
+        with empty_database.read() as other:  # queues behind the upgrade
+            other.execute(select(tables.links))
+        assert time.monotonic() - start < 6.5
+        assert upgrade.is_alive()
+    upgrade.join(30)
+    schema.check(empty_database)
 
 
 def test_a_part_is_begun_while_others_write(database: Database) -> None:
