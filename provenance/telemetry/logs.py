@@ -34,9 +34,12 @@ import threading
 import traceback
 from collections.abc import Callable, Iterator, Mapping
 from datetime import UTC, datetime
+from functools import lru_cache
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Final
+
+import msgspec
 
 from provenance.config import Settings
 from provenance.services.observing import Exchange, request_context
@@ -106,7 +109,7 @@ class LineHandler(logging.Handler):
         """Write; drop what cannot be written."""
         try:
             fields = fields_of(record, self._process, with_clients=self._with_clients)
-            self._write_bytes(self._form(fields).encode("utf-8", "backslashreplace") + b"\n")
+            self._write_bytes(self._form(fields) + b"\n")
         except Exception:  # noqa: S110  there is nowhere left to say so
             pass
 
@@ -139,8 +142,14 @@ def fields_of(record: logging.LogRecord, process: str, *, with_clients: bool = F
 
 
 def _time(seconds: float) -> str:
-    text = datetime.fromtimestamp(seconds, UTC).isoformat(timespec="milliseconds")
-    return text.removesuffix("+00:00") + "Z"
+    whole = int(seconds)
+    return f"{_second(whole)}.{int((seconds - whole) * 1000):03d}Z"
+
+
+@lru_cache(maxsize=4)
+def _second(seconds: int) -> str:
+    """Many lines share one; working it out is dearer than the rest of the time."""
+    return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%S")
 
 
 def _is_ours(logger: str) -> bool:
@@ -219,21 +228,31 @@ def _short(path: str) -> str:
     return path.removeprefix(f"{_ROOT}/")
 
 
-def _as_json(fields: Fields) -> str:
-    return json.dumps(fields, separators=(",", ":"))
+def _as_json(fields: Fields) -> bytes:
+    try:
+        line = msgspec.json.encode(fields)
+        if line.isascii() and b"\x7f" not in line:
+            return line
+    except UnicodeEncodeError:
+        pass
+    # Slower, and every character beyond ASCII, a lone surrogate too, becomes an escape.
+    return json.dumps(fields, separators=(",", ":")).replace("\x7f", "\\u007f").encode()
 
 
-def _as_text(fields: Fields) -> str:
+def _as_text(fields: Fields) -> bytes:
     head = f"{fields['time']} {fields['level']} {fields['logger']}: {fields['message']}"
     left_out = ("time", "level", "logger", "message", "process", "pid", "exception")
     words = [head, *(f"{name}={value}" for name, value in fields.items() if name not in left_out)]
     for error in fields.get("exception", ()):
         words.append(f"{error['type']}({error.get('code', '')})")
         words.append("[" + " < ".join(reversed(error["at"])) + "]")
-    return "".join(
-        character if character.isprintable() else character.encode("unicode_escape").decode()
-        for character in " ".join(words)
-    )
+    line = " ".join(words)
+    if not line.isprintable():
+        line = "".join(
+            character if character.isprintable() else character.encode("unicode_escape").decode()
+            for character in line
+        )
+    return line.encode("utf-8", "backslashreplace")
 
 
 def _write_stderr(line: bytes) -> None:

@@ -17,12 +17,11 @@ import logging
 import re
 import secrets
 import time
-from contextlib import ExitStack
 from typing import Final
 
 from flask import Flask, Response, g, request
 
-from provenance.services.observing import Exchange, RequestContext, request_context
+from provenance.services.observing import Exchange, Observer, RequestContext, request_context
 from provenance.web.services import platform
 
 ACCESS: Final = logging.getLogger("provenance.access")
@@ -45,7 +44,9 @@ def register(app: Flask) -> None:
 
 def count_body(size: int) -> None:
     """So many more bytes of the request's body have come in."""
-    g.body_bytes = g.get("body_bytes", 0) + size
+    watch: _Watch | None = g.get("watch")
+    if watch is not None:
+        watch.body_bytes += size
 
 
 def request_id(given: str | None, traceparent: str | None) -> str:
@@ -57,39 +58,57 @@ def request_id(given: str | None, traceparent: str | None) -> str:
     return secrets.token_hex(16)
 
 
+class _Watch:
+    """One request on its way. One object, looked up three times: every request pays for this."""
+
+    __slots__ = ("_around", "_token", "body_bytes", "context", "observer", "started")
+
+    def __init__(self, observer: Observer, context: RequestContext, traceparent: str | None):
+        self.started = time.perf_counter()
+        self.observer = observer
+        self.context = context
+        self.body_bytes = 0
+        self._around = observer.request(context, traceparent)
+        self._around.__enter__()
+        self._token = request_context.set(context)
+
+    def end(self) -> None:
+        request_context.reset(self._token)
+        self._around.__exit__(None, None, None)
+
+
 def _begin() -> None:
-    g.started = time.perf_counter()
-    traceparent = request.headers.get("Traceparent")
+    environ, rule = request.environ, request.url_rule  # not by way of `headers`: half the price
+    traceparent = environ.get("HTTP_TRACEPARENT")
+    method = environ["REQUEST_METHOD"]
     context = RequestContext(
-        request_id(request.headers.get("X-Request-Id"), traceparent),
-        request.method if request.method in _METHODS else "other",
-        UNMATCHED if request.url_rule is None else request.url_rule.rule,
+        request_id(environ.get("HTTP_X_REQUEST_ID"), traceparent),
+        method if method in _METHODS else "other",
+        UNMATCHED if rule is None else rule.rule,
     )
-    around = ExitStack()
-    around.enter_context(platform().observer.request(context, traceparent))
-    around.callback(request_context.reset, request_context.set(context))
-    g.watched = around
+    g.watch = _Watch(platform().observer, context, traceparent)
 
 
 def _answer(response: Response) -> Response:
-    context = request_context.get()
-    if context is None:  # the very beginning failed
+    watch: _Watch | None = g.get("watch")
+    if watch is None:  # the very beginning failed
         return response
+    context = watch.context
     response.headers["X-Request-Id"] = context.id
     exchange = Exchange(
         context.method,
         context.route,
         response.status_code,
-        time.perf_counter() - g.started,
-        g.get("body_bytes", 0),
+        time.perf_counter() - watch.started,
+        watch.body_bytes,
     )
-    platform().observer.answered(exchange)
+    watch.observer.answered(exchange)
     if ACCESS.isEnabledFor(logging.INFO):
         ACCESS.info("answered", extra={"exchange": exchange, "client": request.remote_addr})
     return response
 
 
 def _end(_error: BaseException | None) -> None:
-    around: ExitStack | None = g.pop("watched", None)
-    if around is not None:
-        around.close()
+    watch: _Watch | None = g.pop("watch", None)
+    if watch is not None:
+        watch.end()

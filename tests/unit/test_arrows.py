@@ -33,7 +33,7 @@ ROOMS: dict[str, tuple[set[str], set[str]]] = {
     "provenance/telemetry": (
         {"merkle", "provenance.config", "provenance.platform", "provenance.domain"}
         | {"provenance.services"},
-        {"prometheus_client", "opentelemetry", "gunicorn"},
+        {"prometheus_client", "opentelemetry", "gunicorn", "msgspec"},
     ),
     "provenance/web": (
         {"merkle", "qr", "provenance.config", "provenance.platform"}

@@ -191,12 +191,15 @@ def test_nobody_can_forge_a_line_or_steer_a_terminal(
     begin: Callable[..., Lines], form: str
 ) -> None:
     lines = begin(log_format=form)
-    OURS.warning("witness says %s", "a\n2026 ERROR forged\x1b[2J\u202e\x85\ud800")
+    OURS.warning("witness says %s", "a\n2026 ERROR forged\x1b[2J\u202e\x85\x7f\ud800")
     (line,) = lines
     text_ = line.decode("utf-8")
     assert text_.count("\n") == 1
     assert text_.rstrip("\n").isprintable()
     assert "witness says a" in text_
+    if form == "json":
+        said = json.loads(line)["message"]
+        assert said == "witness says a\n2026 ERROR forged\x1b[2J\u202e\x85\x7f\ud800"
 
 
 @pytest.mark.parametrize(
