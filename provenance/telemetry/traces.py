@@ -5,7 +5,8 @@
       └ transaction             waiting for the writer's turn … durable commit
           └ append              work under the locks
     round                       one batch of the sequencer
-      ├ grow ├ commit ├ tiles ├ cosign └ publish
+      ├ read ├ grow ├ commit ├ tiles ├ cosign └ publish
+               └ decode, states, map, tree (below grow)
     witness, anchor             one call to others, each a trace of its own (threads of their own)
 
 A span has its name, its times and numbers; a request's also method, route, status and the request's

@@ -89,7 +89,10 @@ def test_an_upload_and_its_publication_as_a_collector_sees_them(
     )
     assert children_of(collector, transaction) == ["append"]
     (round_,) = collector.named("round")
-    assert children_of(collector, round_) == ["grow", "commit", "tiles", "cosign", "publish"]
+    steps = ["read", "grow", "commit", "tiles", "cosign", "publish"]
+    assert children_of(collector, round_) == steps
+    (growing,) = (s for s in collector.named("grow") if collector.parent_of(s) is round_)
+    assert set(children_of(collector, growing)) == {"decode", "states", "map", "tree"}
     assert round_.attributes["provenance.uploads"] == 3  # registration and accreditation, too
     assert not round_.span.parent_span_id
     lasted = round_.span.end_time_unix_nano - round_.span.start_time_unix_nano
