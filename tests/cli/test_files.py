@@ -3,7 +3,12 @@
 from __future__ import annotations
 
 import json
+import os
+import pty
 import shutil
+import subprocess
+import sys
+import termios
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -86,6 +91,25 @@ def test_files_joined_by_cat_are_one_large_upload(terminal: Terminal, who: Any) 
     assert "belongs to one batch" in refused.stderr
     told = terminal.run("upload", joined, "--cancel", remote=True)
     assert told.stdout == "0 unfinished uploads ended\n"
+
+
+def test_on_a_terminal_a_bar_shows_events_per_second(terminal: Terminal, who: Any) -> None:
+    file = document(terminal.folder, "bar", "BAR1", "BAR2", "BAR3")
+    sealed = terminal.json("seal", file, *who, "--batch", "1", remote=True)
+    joined = terminal.folder / "bar.all.ndjson"
+    joined.write_bytes(b"".join(Path(name).read_bytes() for name in sealed["files"]))
+    ours, theirs = pty.openpty()
+    termios.tcsetwinsize(theirs, (24, 100))
+    command = [sys.executable, "-m", "provenance.cli", "upload", str(joined)]
+    try:
+        subprocess.run([*command, "--url", terminal.served.url], stderr=theirs, check=True)
+        shown = os.read(ours, 65_536).decode()
+    finally:
+        os.close(ours)
+        os.close(theirs)
+    assert "bar.all.ndjson" in shown
+    assert "3/3" in shown
+    assert "events/s" in shown
 
 
 def test_several_files_in_one_command_keep_their_order_in_the_answer(
