@@ -102,8 +102,13 @@ def _lines(*documents: Mapping[str, Any]) -> str:
 
 
 def _ndjson(description: str, example: str, item: str, first: str | None = None) -> dict[str, Any]:
-    schema = {"type": "string", "description": f"One document a line: {_JSON}."}
-    media = {"schema": schema, "x-itemSchema": _ref(item), "example": example}
+    where = "each line" if first is None else "each further line, x-firstItemSchema the first one"
+    text = f"One document a line: {_JSON}. x-itemSchema describes {where}."
+    media = {
+        "schema": {"type": "string", "description": text},
+        "x-itemSchema": _ref(item),
+        "example": example,
+    }
     if first is not None:
         media["x-firstItemSchema"] = _ref(first)
     content = {"application/x-ndjson": media}
