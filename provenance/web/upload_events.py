@@ -257,8 +257,12 @@ class OwnType(Uri):
 
 
 class ExtensionEventSchema(EpcisEventSchema):
-    """An event of an own type; its subject is its place, its device or its transformation."""
+    """An event of an own type; its subject is its place, its device or its transformation.
 
+    The rules of sense are stated for the standard's types, and are not applied to it.
+    """
+
+    sense = ()
     type = OwnType(required=True)
     transformation_id = Identifier(data_key="transformationID")
 

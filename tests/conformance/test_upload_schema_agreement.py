@@ -7,6 +7,7 @@ There is no list of exceptions: a line on which the two differ fails. On refusal
 they name are compared too. (That the fast door and the general one agree:
 tests/unit/domain/test_event_memory.py.)
 """
+# ruff: noqa: E501 -- the table of edges has one row a line
 
 from __future__ import annotations
 
@@ -140,7 +141,12 @@ IDS = st.sampled_from(
     ]
 )
 TIMES = st.sampled_from(
-    ["2026-11-23T15:00:00Z", "2026-11-23T16:00:00.5+02:00", "2026-11-23t13:00:00-01:00"]
+    [
+        "2026-11-23T15:00:00Z",
+        "2026-11-23T15:00:00.000001Z",
+        "2026-11-23T16:00:00.5+02:00",
+        "2026-11-23t13:00:00-01:00",
+    ]
 )
 
 
@@ -275,6 +281,85 @@ def test_damaged_bytes(line: bytes, place: int, piece: bytes, skipped: int) -> N
 )
 def test_corner_cases(line: bytes) -> None:
     Tally(EVENTS).take(line, line[:80].decode("latin-1"))
+
+
+def at(event: dict[str, Any], path: str, value: Any) -> bytes:
+    """The event with another value at a path such as ``quantityList.0.uom``, as a line."""
+    changed = json.loads(json.dumps(event))
+    *outer, last = [int(step) if step.isdigit() else step for step in path.split("/")]
+    target = changed
+    for step in outer:
+        target = target[step]
+    target[last] = value
+    return canonical.encode(changed)
+
+
+OWN_CONTEXT = dict(OWN)["ObjectEvent"]["@context"]
+# Values on either side of an edge, accepted first; damage seldom meets an edge.
+EDGES: list[tuple[str, str, list[Any], list[Any]]] = [
+    ("ObjectEvent", "quantityList/0/uom", ["KG", "KGM", "1Z3"], ["K", "KGMX", "kgm", "KG\n"]),
+    ("ObjectEvent", "quantityList/2/quantity", [0, 3], [-1, 2.5, True, "3", None]),
+    ("ObjectEvent", "quantityList/0/quantity", [0, 2.5], [-0.5]),
+    ("ObjectEvent", "eventTimeZoneOffset", ["+14:00", "-13:59"], ["+14:01", "-15:00", "Z", "+1:00"]),
+    ("ObjectEvent", "prov:_sd", [["A" * 43]], [["A" * 43] * 2, ["A" * 42], ["A" * 44], ["A" * 42 + "B"]]),
+    ("ObjectEvent", "prov:after", [[], "A" * 43 + "="], ["A" * 43, ["A" * 43 + "="] * 2, None]),
+    ("ObjectEvent", "epcList", [[], ["urn:x:a"]], [["urn:x:a"] * 2, "urn:x:a"]),
+    ("TransactionEvent", "epcList", [["urn:x:a"] * 2], [["a"]]),
+    ("ObjectEvent", "@context", [[*OWN_CONTEXT, *({f"n{n}": "urn:x"} for n in range(29))]],
+        [[*OWN_CONTEXT, *({f"n{n}": "urn:x"} for n in range(30))], OWN_CONTEXT[1:], OWN_CONTEXT[::2], OWN_CONTEXT * 2]),
+    ("ObjectEvent", "sensorElementList/0/sensorMetadata/startTime", ["2026-11-23T14:10:00Z"], ["2026-11-23T14:10:00.5Z"]),
+    ("ex:Tasting", "sensorElementList/0/sensorMetadata/startTime", ["2026-11-23T14:10:00.5Z"], [4]),
+    ("ObjectEvent", "sensorElementList/0/sensorMetadata/time", ["2026-11-23T15:00:00Z"], ["2026-11-23T15:00:00.001Z"]),
+    ("ex:Tasting", "sensorElementList/0/sensorMetadata/time", ["2099-01-01T00:00:00Z"], ["never"]),
+    ("ObjectEvent, declared wrong", "sensorElementList/0/sensorMetadata/time", ["2099-01-01T00:00:00Z"], ["never"]),
+    ("ObjectEvent, declared wrong", "bizStep", ["nowhere:own", "shipping"], ["shiping", "cbv:BizStep-shiping"]),
+    ("ObjectEvent", "bizStep", ["cbv:BizStep-shipping", "urn:x:a"], ["nowhere:own", "urn:epcglobal:cbv:bizstep:shipping"]),
+    ("ObjectEvent", "sensorElementList/0/sensorReport/0/type", ["gs1:Temperature", "Mass"], ["https://gs1.org/voc/Mass", "mass"]),
+    *[
+        ("ObjectEvent", f"sensorElementList/0/sensorReport/0/{name}", [], [value])
+        for name, value in (("deviceMetadata", "urn:x:d"), ("time", "2026-11-23T14:00:00Z"))
+    ],
+    *[
+        ("ObjectEvent", f"sensorElementList/0/sensorReport/0/{name}", ["urn:x:d"], ["d", 1])
+        for name in ("deviceID", "rawData", "dataProcessingMethod", "bizRules", "uriValue")
+    ],
+    ("AggregationEvent", "childEPCs", [["urn:x:c"] * 2], [["urn:x:box"], ["c"]]),
+    ("AggregationEvent", "action", ["ADD", "OBSERVE", "DELETE"], ["add"]),
+    ("ObjectEvent", "action", ["ADD"], ["OBSERVE", "DELETE"]),  # it has ilmd
+    ("ObjectEvent", "persistentDisposition", [{"set": ["active"]}], [{}, {"set": []}, {"set": ["active"] * 2}]),
+    ("prov:PartyRegistered", "prov:name", [{"en": "a" * 256}, {"zh-Hans-CN": "磨" * 85}],
+        [{}, {"en": ""}, {"en": "a" * 257}, {"zh": "磨" * 86}, {"e": "a"}, {"en-": "a"}, {"en\n": "a"}]),
+    ("prov:PartyRegistered", "prov:party", ["a:" + "b" * 1_022], ["a:" + "b" * 1_023, "A:b", "a:b#", "a:ä"]),
+    ("registered for a time", "prov:validUntil", ["2026-11-23T15:00:00.000Z"], ["2026-11-23T14:59:59.999Z"]),
+    ("compromised", "prov:reason", ["compromised"], ["lost", "superseded", "ceased", "stolen"]),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("name", "path", "good", "bad"), EDGES)
+def test_edges(name: str, path: str, good: list[Any], bad: list[Any]) -> None:
+    tally, event = Tally(EVENTS), dict(OWN)[name]
+    for value in good:
+        assert tally.take(at(event, path, value), f"{path}: {value}") is None, value
+    for value in bad:
+        assert tally.take(at(event, path, value), f"{path}: {value}") is not None, value
+
+
+@pytest.mark.parametrize(
+    "path", ["deviceID", "deviceMetadata", "rawData", "dataProcessingMethod", "time"]
+)
+def test_an_attribute_of_a_sensor_stands_once(path: str) -> None:
+    value = "2026-11-23T14:00:00Z" if path == "time" else "urn:x:d"
+    element = {"sensorMetadata": {path: value}, "sensorReport": [{"type": "Mass", path: value}]}
+    line = at(dict(OWN)["ObjectEvent"], "sensorElementList", [element])
+    assert Tally(EVENTS).take(line, path) == frozenset(
+        {f"$.sensorElementList[0].sensorReport[0].{path}"}
+    )
+
+
+@pytest.mark.parametrize(("size", "good"), [(0, False), (1, True), (10_000, True), (10_001, False)])
+def test_how_many_events_a_seal_may_have(size: int, good: bool) -> None:
+    line = canonical.encode(MILL.seal([bytes(32)], size=size))
+    assert (Tally(SEALS).take(line, str(size)) is None) is good
 
 
 def test_every_name_of_epcis_keeps_its_meaning() -> None:
