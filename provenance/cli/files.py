@@ -32,7 +32,7 @@ from provenance.client.sealing import (
     seal_events,
     write_batch,
 )
-from provenance.client.transfer import Transfer, end_jobs
+from provenance.client.transfer import PATIENCE, Transfer, end_jobs
 from provenance.client.upload import Upload, send
 from provenance.domain.documents import parse_document
 
@@ -180,6 +180,8 @@ def upload(
         result({"ended": ended}, f"{ended} unfinished uploads ended", as_json)
         return
     outlines = [(file, survey(file)) for file in files]
+    api.live()  # a wrong address is told at once; from here on restarts are waited for
+    api = Api(url, attempts=PATIENCE)
     total = sum(outline.events for _, outline in outlines)
     with progress(total, files[0].name if len(files) == 1 else f"{len(files)} files") as advance:
         done = _upload_all(api, outlines, wait, connections, _one_at_a_time(advance))

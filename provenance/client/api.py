@@ -25,7 +25,8 @@ _ATTEMPTS = 5
 _AGAIN = frozenset({429, 502, 503, 504})
 _PUBLISHED = "Provenance-Published"
 _INTEROP = {"Upload-Draft-Interop-Version": "8"}
-_LONGEST_PAUSE = 30.0
+_LONGEST_PAUSE = 30.0  # that we are asked for
+_OWN_PAUSE = 10.0
 Body = bytes | Callable[[], Iterable[bytes]]
 
 
@@ -50,9 +51,12 @@ class Api:
         *,
         timeout_seconds: float = 120.0,
         sleep: Callable[[float], None] = time.sleep,
+        attempts: int = _ATTEMPTS,
     ) -> None:
+        """`attempts`: how often a request is tried; 40 are some five minutes."""
         self.base_url = base_url.rstrip("/")
         self._sleep = sleep
+        self._attempts = attempts
         self._pool = urllib3.PoolManager(
             timeout=urllib3.Timeout(connect=10.0, read=timeout_seconds), retries=False, maxsize=16
         )
@@ -199,17 +203,17 @@ class Api:
         more: dict[str, str] | None = None,
     ) -> urllib3.BaseHTTPResponse:
         trouble, pause = "no attempt made", 0.0
-        for attempt in range(_ATTEMPTS):
+        for attempt in range(self._attempts):
             if attempt:
                 self._sleep(pause)
-            pause = 0.25 * 2**attempt
+            pause = min(0.25 * 2**attempt, _OWN_PAUSE)
             sent = body() if callable(body) else body
             try:
                 return self._attempt(method, path, sent, kind, accept, more=more)
             except RetryError as error:
                 trouble = str(error)
                 pause = pause if error.pause_s is None else error.pause_s
-        raise UnreachableError(f"{self.base_url}{path}: {trouble} (tried {_ATTEMPTS} times)")
+        raise UnreachableError(f"{self.base_url}{path}: {trouble} (tried {self._attempts} times)")
 
     def _attempt(
         self,

@@ -93,6 +93,17 @@ def test_files_joined_by_cat_are_one_large_upload(terminal: Terminal, who: Any) 
     assert told.stdout == "0 unfinished uploads ended\n"
 
 
+def test_a_small_file_too_waits_for_a_platform_that_is_busy_or_restarts(
+    terminal: Terminal, who: Any
+) -> None:
+    file = document(terminal.folder, "patient", "PA1")
+    terminal.run("seal", file, *who, remote=True)
+    terminal.served.flaw.plan = ["lost"] * 3 + ["full"] * 6 + ["busy"] * 6
+    done = terminal.json("upload", terminal.folder / "patient.ndjson", remote=True)["uploads"]
+    assert not terminal.served.flaw.plan
+    assert done[0]["events"] == 1
+
+
 def test_on_a_terminal_a_bar_shows_events_per_second(terminal: Terminal, who: Any) -> None:
     file = document(terminal.folder, "bar", "BAR1", "BAR2", "BAR3")
     sealed = terminal.json("seal", file, *who, "--batch", "1", remote=True)
