@@ -13,6 +13,7 @@ file on a full disk is killed by the kernel, and metrics must not take the platf
 
 from __future__ import annotations
 
+import fcntl
 import os
 import shutil
 import socket
@@ -38,6 +39,8 @@ PATH: Final = "/metrics"
 FRESH_SECONDS: Final = 1.0
 """For so long one reading of the database serves all who ask."""
 _MEMORY: Final = Path("/dev/shm")  # noqa: S108  a directory of our own is made in it, mode 0700
+_PREFIX: Final = "provenance-metrics-"
+_LOCK: Final = "lock"
 _READ_SECONDS: Final = 10.0
 
 
@@ -45,10 +48,42 @@ class MetricsAddressError(DomainError):
     """Nobody can listen for scrapes there; the message names setting, address and reason."""
 
 
-def make_directory() -> Path:
-    """A new directory for the numbers of one `provenance serve`; only its user can look into it."""
-    home = _MEMORY if os.access(_MEMORY, os.W_OK) else None
-    return Path(tempfile.mkdtemp(prefix="provenance-metrics-", dir=home))
+class Directory:
+    """Where the processes of one `provenance serve` count; only its user can look into it.
+
+    Whoever was killed outright leaves its directory behind; the next one removes it. A lock held in
+    it, and not a process id, says whether somebody still counts there: containers may share the
+    memory file system and not the ids.
+    """
+
+    def __init__(self, home: Path | None = None) -> None:
+        if home is None:
+            home = _MEMORY if os.access(_MEMORY, os.W_OK) else Path(tempfile.gettempdir())
+        remove_abandoned(home)
+        self.path = Path(tempfile.mkdtemp(prefix=_PREFIX, dir=home))
+        self._lock = os.open(self.path / _LOCK, os.O_RDWR | os.O_CREAT, 0o600)
+        fcntl.flock(self._lock, fcntl.LOCK_EX)
+
+    def remove(self) -> None:
+        """With all that was counted."""
+        shutil.rmtree(self.path, ignore_errors=True)
+        os.close(self._lock)
+
+
+def remove_abandoned(home: Path) -> None:
+    """Directories below `home` that nobody holds any more; those of other users stay."""
+    for path in home.glob(f"{_PREFIX}*/{_LOCK}"):
+        try:
+            lock = os.open(path, os.O_RDWR)
+        except OSError:  # another user's, or gone this moment
+            continue
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            shutil.rmtree(path.parent, ignore_errors=True)
+        except OSError:
+            pass  # held: somebody counts there
+        finally:
+            os.close(lock)
 
 
 class Listener:
@@ -64,7 +99,7 @@ class Listener:
                 f"cannot listen for metrics on {host}, port {port}: {error.strerror or error}; "
                 "choose another address with PROVENANCE_METRICS"
             ) from error
-        self.directory = make_directory()
+        self._directory = Directory()
         registry = self._server.registry
         MultiProcessCollector(registry, str(self.directory))  # type: ignore[no-untyped-call]
         registry.register(StandingCollector(_Remembering(self._read)))
@@ -73,6 +108,11 @@ class Listener:
         self._thread = threading.Thread(
             target=self._server.serve_forever, name="metrics", daemon=True
         )
+
+    @property
+    def directory(self) -> Path:
+        """Where the children shall count."""
+        return self._directory.path
 
     @property
     def port(self) -> int:
@@ -90,7 +130,7 @@ class Listener:
         self._server.server_close()
         if self._platform is not None:
             self._platform.close()
-        shutil.rmtree(self.directory, ignore_errors=True)
+        self._directory.remove()
 
     def _read(self) -> Standing:
         # Opened when first asked: while the platform starts there may be nothing to open yet.
