@@ -50,6 +50,8 @@ PATHS = (
     f"/api/v1/batches/{MARK}?wait={MARK}",
     f"/static/{MARK}.css",
     f"/livez?{MARK}",
+    f"/api/v1/jobs/{MARK}",
+    f"/api/v1/seals?from={MARK}",
 )
 BODIES = (
     f'{{"{MARK}":1,"{MARK}":2}}'.encode(),
@@ -154,13 +156,20 @@ def test_no_line_of_any_process_holds_payload_and_every_request_is_found_by_its_
             return answer.status
 
         ndjson = {"Content-Type": "application/x-ndjson"}
-        answer, _ = ask(running, "POST", "/api/v1/batches?wait=published", body, **ndjson)
+        answer, content = ask(running, "POST", "/api/v1/batches?wait=published", body, **ndjson)
         assert note(answer) == 201
         for path in PATHS:
             note(ask(running, "GET", path)[0])
         for refused in BODIES:
             answer, _ = ask(running, "POST", "/api/v1/batches", refused, **ndjson)
             assert note(answer) in (400, 422)
+        seal = base64.b64decode(json.loads(content)["seal"]).hex()
+        for refused in BODIES:
+            address = f"/api/v1/batches/{seal}/disclosures"
+            answer, _ = ask(running, "POST", address, refused, **ndjson)
+            assert note(answer) in (400, 422)
+        note(ask(running, "POST", f"/api/v1/jobs?{MARK}", BODIES[2], **ndjson)[0])
+        note(ask(running, "PATCH", f"/api/v1/jobs/{MARK}", BODIES[2], **ndjson)[0])
         note(ask(running, MARK, "/")[0])
         for raw in RAW:
             throw(running, raw)
