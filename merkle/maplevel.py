@@ -44,6 +44,13 @@ class Level:
         found = self._few.get(prefix)
         return found[0] if found else NONE
 
+    def kinds(self, above: int) -> tuple[int, int]:
+        """What stands at the two places below a prefix one bit shorter."""
+        left = 2 * above
+        if self._kinds is not None:
+            return self._kinds[left], self._kinds[left + 1]
+        return self.kind(left), self.kind(left + 1)
+
     def hash(self, prefix: int) -> bytes:
         """The hash of what stands there; nothing if nothing does."""
         if self._kinds is None:

@@ -229,8 +229,10 @@ class Page:
         if found == leaf:
             return self
         if found[:KEY_SIZE] == leaf[:KEY_SIZE]:
-            leaves = _replaced(self.leaves, at * LEAF_SIZE, LEAF_SIZE, leaf)
-            return self._rehashed(leaves, self.bits, self.hashes, way, entry_hash(leaf), 0)
+            start = at * LEAF_SIZE
+            leaves = self.leaves[:start] + leaf + self.leaves[start + LEAF_SIZE :]
+            hashes = bytearray(self.hashes)
+            return self._rehashed(leaves, self.bits, hashes, way, entry_hash(leaf), 0)
         return self._inserted(leaf, way, first_difference(leaf[:KEY_SIZE], found[:KEY_SIZE]))
 
     def _inserted(self, leaf: bytes, way: Way, bit: int) -> Page:
@@ -242,33 +244,40 @@ class Page:
         above = len(steps)
         while above and steps[above - 1][0] > bit:
             above -= 1
-        first, last = steps[above][2:4] if above < len(steps) else (at, at)
-        below = self._part(first, last)
+        hashes = bytearray(self.hashes)
+        if above < len(steps):
+            _, below, first, last, _ = steps[above]
+            start = HASH_SIZE * below
+            other = self.hashes[start : start + HASH_SIZE]
+        else:
+            first = last = at
+            other = entry_hash(self.leaf(at))
         value = entry_hash(leaf)
         if leaf[bit >> 3] & MASKS[bit & 7]:
             node, place = last, last + 1
-            value = inner_hash(bit, below, value)
+            value = inner_hash(bit, other, value)
         else:
-            node, place = first, first
-            value = inner_hash(bit, value, below)
+            node = place = first
+            value = inner_hash(bit, value, other)
+        hashes[HASH_SIZE * node : HASH_SIZE * node] = value
+        start = LEAF_SIZE * place
         return self._rehashed(
-            _replaced(self.leaves, place * LEAF_SIZE, 0, leaf),
-            _replaced(self.bits, node, 0, bytes([bit])),
-            _replaced(self.hashes, node * HASH_SIZE, 0, value),
+            self.leaves[:start] + leaf + self.leaves[start:],
+            self.bits[:node] + bytes((bit,)) + self.bits[node:],
+            hashes,
             (steps[:above], at),
             value,
             HASH_SIZE,
         )
 
     def _rehashed(
-        self, leaves: bytes, bits: bytes, hashes: bytes, way: Way, value: bytes, shift: int
+        self, leaves: bytes, bits: bytes, hashes: bytearray, way: Way, value: bytes, shift: int
     ) -> Page:
         """The page of these leaves, with the hashes on a way made anew from `value` up.
 
         `shift`: how many bytes of hashes came in, that of a new node which the way leads to.
         """
         steps, at = way
-        changed = bytearray(hashes)
         for bit, node, _, _, sibling in reversed(steps):
             start = HASH_SIZE * node
             if at <= node:
@@ -277,8 +286,8 @@ class Page:
             else:
                 sides = sibling + value
             value = sha256(INNER_STEPS[bit] + sides).digest()  # inner_hash, inlined
-            changed[start : start + HASH_SIZE] = value
-        return Page(leaves, bits, bytes(changed), value, is_sound=self.is_sound)
+            hashes[start : start + HASH_SIZE] = value
+        return Page(leaves, bits, bytes(hashes), value, is_sound=self.is_sound)
 
     def with_leaves(self, leaves: Sequence[bytes]) -> Page:
         """The page after setting some leaves, whose ways are proved already if it is not sound.
@@ -316,10 +325,6 @@ class Page:
 def split_leaves(leaves: bytes) -> list[bytes]:
     """The leaves of a page, key ‖ value; its length is a multiple of 64."""
     return [leaves[start : start + LEAF_SIZE] for start in range(0, len(leaves), LEAF_SIZE)]
-
-
-def _replaced(data: bytes, start: int, length: int, new: bytes) -> bytes:
-    return b"".join((data[:start], new, data[start + length :]))
 
 
 def _bits(leaves: Iterable[bytes]) -> Iterator[int]:

@@ -35,7 +35,7 @@ by several threads at once.
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections import OrderedDict, defaultdict
+from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from hashlib import sha256
@@ -93,7 +93,7 @@ class PageMap:
         self._levels = tuple(Level(depth) for depth in range(MAX_DEPTH + 1))
         self._count = 0
         self._capacity = cached
-        self._cache: OrderedDict[int, Page] = OrderedDict()
+        self._cache: dict[int, Page] = {}  # the last used at the end
 
     @classmethod
     def load(
@@ -243,7 +243,7 @@ class PageMap:
         if not _is_overfull(page, place):
             changes.pages[place] = page
             self._put(place, PAGE, page.hash)
-            self._keep(place, page)
+            self._cache[place] = page
             return
         for side, half in enumerate(page.cut(place.bit_length() - 1)):
             if half is not None:
@@ -303,12 +303,13 @@ class PageMap:
         """
         missing = [place for place in wanted if place not in self._cache]
         data = read(missing) if missing else {}
-        pages = {place: self._cache[place] for place in wanted if place in self._cache}
+        pages = {place: self._cache.pop(place) for place in wanted if place in self._cache}
         pages |= {place: self._open(place, data.get(place)) for place in missing}
         found = {}
         for place, keys in wanted.items():
             found[place] = page, _ = self._require(place, pages[place], keys)
-            self._keep(place, page)
+            self._cache[place] = page
+        self._trim()
         return found
 
     def _require(
@@ -351,11 +352,11 @@ class PageMap:
             )
         return page
 
-    def _keep(self, place: int, page: Page) -> None:
-        self._cache[place] = page
-        self._cache.move_to_end(place)
-        while len(self._cache) > self._capacity:
-            self._cache.popitem(last=False)
+    def _trim(self) -> None:
+        """Forget the pages that were used longest ago, beyond those that may be kept."""
+        cache = self._cache
+        while len(cache) > self._capacity:
+            del cache[next(iter(cache))]
 
 
 class Visit:
@@ -390,6 +391,9 @@ class Visit:
         `in_order`: no key has gone astray above, so that they lie in order of their bits here. At
         most 63 calls deep.
         """
+        if len(keys) == 1:
+            self._enter_alone(place, kind, keys[0])
+            return
         if kind == PAGE:
             self._entered.append((len(self._parts), place, keys))
             self._parts.append(b"")
@@ -399,8 +403,8 @@ class Visit:
         left, right = divide_below(keys, place, depth, in_order=in_order)
         below = self._map._levels[depth + 1]
         prefix = 2 * (place ^ 1 << depth)
-        kinds = below.kind(prefix), below.kind(prefix + 1)
-        if not all(kinds):  # all go where there is something, whatever their bit says
+        kinds = below.kinds(prefix >> 1)
+        if not (kinds[0] and kinds[1]):  # all go where there is something, whatever their bit says
             self._astray.update(left if kinds[1] else right)
             side = int(kinds[0] == NONE)
             whole = in_order and not (left and right)
@@ -412,6 +416,33 @@ class Visit:
                 self._enter(2 * place + side, kinds[side], some, in_order=in_order)
             else:
                 self._parts.append(SUBTREE_TAG + below.hash(prefix + side))
+
+    def _enter_alone(self, place: int, kind: int, key: bytes) -> None:
+        """The same for one key: most of a batch's way through a large map, hence in one loop."""
+        levels, parts = self._map._levels, self._parts
+        bits = int.from_bytes(key[:8], "big")
+        depth = place.bit_length() - 1
+        behind: list[bytes] = []  # what stands on the right of the way, from the top down
+        while kind == INNER:
+            self._inner.append(place)
+            prefix = place ^ 1 << depth
+            side = bits >> 63 - depth & 1
+            below = levels[depth + 1]
+            kinds = below.kinds(prefix)
+            if kinds[0] and kinds[1]:
+                other = SUBTREE_TAG + below.hash(2 * prefix + 1 - side)
+                parts.append(INNER_STEPS[depth])
+                (parts if side else behind).append(other)
+            elif not kinds[side]:
+                self._astray.add(key)
+                side = 1 - side
+            place = 2 * place + side
+            kind = kinds[side]
+            depth += 1
+        self._entered.append((len(parts), place, (key,)))
+        parts.append(b"")
+        behind.reverse()
+        parts += behind
 
     def _open(self, entered: Sequence[tuple[int, int, Sequence[bytes]]], read: ReadPages) -> None:
         opened = self._map._open_pages({place: keys for _, place, keys in entered}, read)
@@ -434,9 +465,9 @@ class Visit:
 
         Raises `ArgumentError` for any other key and for values that are not 32 bytes.
         """
-        collect(items.items())
         if not items.keys() <= self.values.keys():
             raise ArgumentError("only keys that were looked up together can be set")
+        collect(items.items())
         changes = PageChanges()
         here = items.keys() - self._astray
         for (_, place, keys), (page, way) in zip(self._entered, self._pages, strict=True):
@@ -451,6 +482,7 @@ class Visit:
             self._map._replace(place, None, Page.of_leaves(leaves), changes)
         for place in reversed(self._inner):
             self._map._rehash(place)
+        self._map._trim()
         return changes
 
 
