@@ -25,6 +25,8 @@ from tests.support.missing import missing
 #: them.
 BRIDGED: list[IPv4Network] = []
 
+_numbers = itertools.count()
+
 
 @dataclass(frozen=True)
 class Host:
@@ -87,7 +89,9 @@ def _require() -> None:
 
 def _bridge(stack: ExitStack) -> tuple[str, str]:
     """A bridge with an address that nobody has; its name and the first three octets."""
-    name = f"pv{os.getpid()}"  # an interface's name has 15 characters
+    # Of its own in this process too: the kernel takes its time to remove what is deleted. An
+    # interface's name has 15 characters.
+    name = f"pv{os.getpid()}{chr(ord('a') + next(_numbers) % 26)}"
     _ip("link", "add", name, "type", "bridge")
     stack.callback(_ip, "link", "del", name)
     taken = subprocess.run(["ip", "-4", "addr"], capture_output=True, text=True, check=True).stdout
@@ -106,6 +110,7 @@ def _host(stack: ExitStack, bridge: str, net: str, number: int) -> Host:
     _ip("netns", "add", host.name)
     stack.callback(_ip, "netns", "del", host.name)
     _ip("link", "add", here, "type", "veth", "peer", "name", "eth0", "netns", host.name)
+    stack.callback(_ip, "link", "del", here)
     _ip("link", "set", here, "master", bridge, "up")
     _ip("-n", host.name, "addr", "add", f"{host.address}/24", "dev", "eth0")
     for interface in ("eth0", "lo"):
@@ -114,4 +119,5 @@ def _host(stack: ExitStack, bridge: str, net: str, number: int) -> Host:
 
 
 def _ip(*arguments: str) -> None:
-    subprocess.run(["ip", *arguments], check=True, capture_output=True)
+    done = subprocess.run(["ip", *arguments], check=False, capture_output=True, text=True)
+    assert not done.returncode, f"ip {' '.join(arguments)}: {done.stderr}"
