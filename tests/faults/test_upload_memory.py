@@ -2,7 +2,7 @@
 
     UPLOAD_EVENTS=1000000 pytest tests/faults/test_upload_memory.py
 
-is the figure of docs/performance: one real gunicorn worker, SQLite, the real client as a process of
+gives the figure in the README: one real gunicorn worker, SQLite, the real client as a process of
 its own, the sequencer at work.
 """
 
