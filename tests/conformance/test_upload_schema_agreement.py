@@ -308,6 +308,10 @@ EDGES: list[tuple[str, str, list[Any], list[Any]]] = [
     ("ObjectEvent", "@context", [[*OWN_CONTEXT, *({f"n{n}": "urn:x"} for n in range(29))]],
         [[*OWN_CONTEXT, *({f"n{n}": "urn:x"} for n in range(30))], OWN_CONTEXT[1:], OWN_CONTEXT[::2], OWN_CONTEXT * 2]),
     ("ObjectEvent", "sensorElementList/0/sensorMetadata/startTime", ["2026-11-23T14:10:00Z"], ["2026-11-23T14:10:00.5Z"]),
+    *[
+        ("ObjectEvent", f"sensorElementList/0/sensorMetadata/{name}", ["urn:x:d"], ["d", 1])
+        for name in ("deviceMetadata", "rawData", "dataProcessingMethod", "bizRules")
+    ],
     ("ex:Tasting", "sensorElementList/0/sensorMetadata/startTime", ["2026-11-23T14:10:00.5Z"], [4]),
     ("ObjectEvent", "sensorElementList/0/sensorMetadata/time", ["2026-11-23T15:00:00Z"], ["2026-11-23T15:00:00.001Z"]),
     ("ex:Tasting", "sensorElementList/0/sensorMetadata/time", ["2099-01-01T00:00:00Z"], ["never"]),
@@ -360,6 +364,17 @@ def test_an_attribute_of_a_sensor_stands_once(path: str) -> None:
 def test_how_many_events_a_seal_may_have(size: int, good: bool) -> None:
     line = canonical.encode(MILL.seal([bytes(32)], size=size))
     assert (Tally(SEALS).take(line, str(size)) is None) is good
+
+
+@pytest.mark.parametrize("method", ["#", "#k", "", MILL.uri, f"{MILL.uri}#", f"{MILL.uri}#k"])
+def test_whose_key_a_proof_names(method: str) -> None:
+    """A party and a key, neither of them empty; in a seal, the party that the seal names."""
+    seal = MILL.seal([bytes(32)])
+    good = method == f"{MILL.uri}#k"
+    assert (Tally(SEALS).take(at(seal, "proof/verificationMethod", method), method) is None) is good
+    event = signed(dict(OWN)["ObjectEvent"])
+    line = at(event, "proof/verificationMethod", method)
+    assert (Tally(EVENTS).take(line, method) is None) is good
 
 
 def test_every_name_of_epcis_keeps_its_meaning() -> None:
