@@ -32,7 +32,7 @@ pytestmark = pytest.mark.skipif(
     not sys.platform.startswith("linux"), reason="reads memory from /proc"
 )
 
-EVENTS = int(os.environ.get("UPLOAD_EVENTS", "24000"))
+EVENTS = int(os.environ.get("UPLOAD_EVENTS", "48000"))
 SIZE = 1_000
 MOST_MB = 300
 GROWTH_MB = 32
@@ -84,12 +84,13 @@ def test_memory_of_a_worker_while_a_large_file_passes_through(tmp_path: Path, tr
         assert program.returncode == 0
         peak = memory_mb(worker, "VmHWM")
         require_whole(platform, file)
-    early = max(worker_mb for worker_mb, _ in found[: len(found) // 3])
-    late = max(worker_mb for worker_mb, _ in found[len(found) // 3 :])
+    # Caches fill in the first half, however quick the machine; what grows with the upload goes on.
+    early = max(worker_mb for worker_mb, _ in found[: len(found) // 2])
+    late = max(worker_mb for worker_mb, _ in found[len(found) // 2 :])
     client = max(client_mb for _, client_mb in found)
     note = (
         f"({file.stat().st_size / 1e6:.0f} MB in {seconds:.0f} s; worker {before:.0f} MB before, "
-        f"{peak:.0f} at most, {late - early:+.0f} after the first third; client {client:.0f})"
+        f"{peak:.0f} at most, {late - early:+.0f} after the first half; client {client:.0f})"
     )
     wrong = [note] if peak > MOST_MB or late - early > GROWTH_MB else []
     tried.row(f"an upload of {EVENTS:,} events through one worker", 1, wrong, note)

@@ -357,8 +357,8 @@ def test_a_changed_bit_in_any_column_is_found(
         ("DELETE FROM map_leaves WHERE head_index = 1", "number", "map leaves"),
         ("DELETE FROM map_pages WHERE id = (SELECT max(id) FROM map_pages)", "row", "map page"),
         ("UPDATE map_pages SET id = 1 WHERE id = (SELECT max(id) FROM map_pages)", "row", "page 1"),
-        ("INSERT INTO map_pages SELECT 1, leaves, hash, size FROM map_pages LIMIT 1", "row",
-         "map page 1"),
+        ("INSERT INTO map_pages (id, leaves, hash, size) "
+         "SELECT 1, leaves, hash, size FROM map_pages LIMIT 1", "row", "map page 1"),
         ("UPDATE map_pages SET size = size - 1", "size that set it", "map page"),
         ("UPDATE map_pages SET size = 1", "size that set it", "map page"),
         ("UPDATE uploads SET first_index = first_index + 1 WHERE id = 4", "row", "log entry"),
