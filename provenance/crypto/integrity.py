@@ -64,6 +64,7 @@ def make_proof(
     options = {
         "type": PROOF_TYPE,
         "cryptosuite": CRYPTOSUITE,
+        "created": further["created"],
         "verificationMethod": verification_method,
         "proofPurpose": PURPOSE,
         **further,
