@@ -297,5 +297,5 @@ def _library(name: str) -> Any:
     except ModuleNotFoundError as error:
         raise StoreUnusableError(
             "tiles in an object store need boto3, which is not part of the ordinary install: "
-            "pip install 'provenance[s3]'"
+            ".venv/bin/pip install -e '.[s3]' in the checkout"
         ) from error

@@ -50,6 +50,6 @@ def _traces(settings: Settings, process: str) -> Observer:
     except ImportError as error:
         raise TracesMissingError(
             f"PROVENANCE_TRACES is set, but {error.name} is not installed: run "
-            "pip install 'provenance[traces]', or leave the setting empty"
+            ".venv/bin/pip install -e '.[traces]' in the checkout, or leave the setting empty"
         ) from error
     return Traces(settings.traces, process, tell_witnesses=settings.trace_witnesses == "on")

@@ -277,7 +277,7 @@ def test_one_upload_of_a_batch_that_fails_fails_the_batch(
 
 def test_without_the_extra_the_remedy_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "boto3.session", None)
-    with pytest.raises(StoreUnusableError, match=r"need boto3.*pip install 'provenance\[s3\]'"):
+    with pytest.raises(StoreUnusableError, match=r"need boto3.*pip install -e '\.\[s3\]'"):
         S3TileStore.open("s3://tiles/log")
 
 

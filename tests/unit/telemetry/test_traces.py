@@ -201,5 +201,5 @@ def test_traces_without_their_packages_are_refused_with_the_remedy(
     monkeypatch.setattr("provenance.telemetry.configure", lambda *_: None)
     monkeypatch.delitem(sys.modules, "provenance.telemetry.traces", raising=False)
     monkeypatch.setitem(sys.modules, "opentelemetry.context", None)
-    with pytest.raises(TracesMissingError, match=r"pip install 'provenance\[traces\]'"):
+    with pytest.raises(TracesMissingError, match=r"pip install -e '\.\[traces\]' in the checkout"):
         begin(Settings(data=tmp_path, traces="http://127.0.0.1:1/v1/traces"), "web")
