@@ -44,7 +44,7 @@ from provenance.storage.tiles import LastSigned
 from provenance.storage.witness_state import WitnessState
 from tests.faults.evidence import disagreeing, notes, opened
 from tests.faults.installation import fsck, not_once, sealed
-from tests.support.processes import children, free_port, is_alive, until
+from tests.support.processes import children, end_all, free_port, until
 
 WITNESS = "witness.example/map"
 
@@ -178,19 +178,7 @@ class Running:
         """Ends what runs, politely first; never anything else."""
         others = [process for process in (self._web, self._witness) if process is not None]
         started = [*self.sequencers.values(), *others]
-        family = [pid for process in started for pid in (process.pid, *children(process.pid))]
-        for process in started:
-            if process.poll() is None:
-                os.kill(process.pid, signal.SIGCONT)  # a stopped one does not see SIGTERM
-                process.terminate()
-        for process in started:
-            try:
-                process.wait(15)
-            except subprocess.TimeoutExpired:
-                process.kill()
-                process.wait()
-        for pid in filter(is_alive, family):
-            os.kill(pid, signal.SIGKILL)
+        end_all(started)
         self.platform.close()
 
     def _start(self, command: list[str]) -> subprocess.Popen[bytes]:

@@ -41,7 +41,7 @@ from tests.faults.installation import install
 from tests.faults.running import Load, Running, losses
 from tests.support.hosts import Host, Network, machines
 from tests.support.object_store import CREDENTIALS, ObjectStore, serving_objects
-from tests.support.processes import children, free_port, is_alive, until
+from tests.support.processes import children, end_all, free_port, is_alive, until
 from tests.support.tried import Tried
 
 KILLS = 3
@@ -130,18 +130,7 @@ class Machines(Running):
     def stop(self) -> None:
         """Ends what was started here, politely first."""
         started = [process for machine in self.all for process in machine.running.values()]
-        family = [pid for process in started for pid in (process.pid, *children(process.pid))]
-        for process in started:
-            if process.poll() is None:
-                process.terminate()
-        for process in started:
-            try:
-                process.wait(40)
-            except subprocess.TimeoutExpired:
-                process.kill()
-                process.wait()
-        for pid in filter(is_alive, family):
-            os.kill(pid, signal.SIGKILL)
+        end_all(started, 40)
         self.platform.close()
 
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import socket
-import threading
 import time
 from base64 import b64decode
 from collections.abc import Iterator
@@ -15,6 +13,7 @@ from provenance.client.timestamp import TimestampAuthority
 from provenance.crypto.timestamps import MAX_TOKEN_BYTES, load_roots, verify_token
 from provenance.domain.anchoring import AnchorError
 from tests.support.authority import Authority, make_authority, serving_authority
+from tests.support.dripping import dripping
 
 TEXT = Checkpoint("log.example/1", 5, bytes(range(32))).format().encode()
 OTHER = Checkpoint("log.example/1", 6, bytes(range(32))).format().encode()
@@ -84,31 +83,12 @@ def test_any_flipped_bit_of_what_is_signed_is_refused(
 
 def test_an_answer_that_trickles_in_meets_its_deadline(authority: Authority) -> None:
     """Each byte comes within the time-out; all of them together do not."""
-    done = threading.Event()
-    with socket.create_server(("127.0.0.1", 0)) as server:
-
-        def drip() -> None:
-            connection, _ = server.accept()
-            with connection:
-                connection.recv(4096)
-                connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 50\r\n\r\n")
-                for _ in range(50):
-                    if done.wait(0.1):
-                        return
-                    connection.sendall(b"x")
-
-        thread = threading.Thread(target=drip)
-        thread.start()
-        url = f"http://127.0.0.1:{server.getsockname()[1]}/"
+    with dripping() as url:
         slow = TimestampAuthority(url, load_roots(authority.roots), timeout_ms=500)
         started = time.monotonic()
-        try:
-            with pytest.raises(AnchorError, match=r"not whole after 0\.5 seconds"):
-                slow.request(TEXT)
-            assert time.monotonic() - started < 3
-        finally:
-            done.set()
-            thread.join()
+        with pytest.raises(AnchorError, match=r"not whole after 0\.5 seconds"):
+            slow.request(TEXT)
+        assert time.monotonic() - started < 3
 
 
 def test_an_authority_under_another_root_is_not_believed(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -20,6 +20,7 @@ from provenance.storage.session import Database
 from provenance.storage.subjects import find_subjects
 from tests.support.audit import snapshot
 from tests.support.builders import World, item_event, item_uri, make_key
+from tests.support.processes import until
 
 Outcome = Accepted | Refusal
 
@@ -39,22 +40,13 @@ def in_one_group(capture: Capture, bodies: Sequence[bytes]) -> list[Outcome]:
     with grouping._turn:
         for count, thread in enumerate(threads, start=1):
             thread.start()
-            wait_until(lambda count=count: len(grouping._waiting) == count)
+            until(lambda count=count: len(grouping._waiting) == count)
     for thread in threads:
         thread.join()
     for outcome in outcomes:
         if not isinstance(outcome, Accepted | Refusal):
             raise outcome
     return outcomes
-
-
-def wait_until(is_so: Callable[[], bool]) -> None:
-    pause = threading.Event()
-    for _ in range(2_000):
-        if is_so():
-            return
-        pause.wait(0.005)
-    raise AssertionError("it did not come about within ten seconds")
 
 
 @contextmanager
@@ -195,7 +187,7 @@ def test_a_group_is_never_larger_than_said() -> None:
     with grouping._turn:
         for thread in threads:
             thread.start()
-        wait_until(lambda: len(grouping._waiting) == 10)
+        until(lambda: len(grouping._waiting) == 10)
     for thread in threads:
         thread.join()
     assert outcomes == {number: number * 2 for number in range(10)}
